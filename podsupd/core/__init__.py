@@ -1,0 +1,1 @@
+"""Decisions, pure: no asyncio, clock, random, logging, files or network may be imported here."""

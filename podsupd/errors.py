@@ -1,0 +1,64 @@
+"""Every error podsupd raises on purpose; the type is the retry policy, nobody parses a text.
+
+Messages read "cannot VERB OBJECT: reason". Exceptions never log themselves. Errors of libraries are mapped to
+these once, at the edge, with the original chained.
+"""
+
+
+class PodsupdError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class FatalError(PodsupdError):
+    """The daemon cannot run at all (a lock is held, a state directory cannot be made): exit, with the reason."""
+
+
+class ConfigError(PodsupdError):
+    """A manifest or a setting is wrong; names the place.
+
+    source: file name, line: 1-based or 0 if unknown, path: YAML path such as ``spec.containers[0].image``.
+    """
+
+    def __init__(self, message: str, *, source: str = "", line: int = 0, path: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.source = source
+        self.line = line
+        self.path = path
+
+    def __str__(self) -> str:
+        place = f"{self.source}:{self.line}: " if self.source else ""
+        where = f"{self.path}: " if self.path else ""
+        return f"{place}{where}{self.message}"
+
+
+class PodmanError(PodsupdError):
+    """Base of what can go wrong between us and Podman."""
+
+
+class PodmanUnavailable(PodmanError):  # noqa: N818  the name is DESIGN's vocabulary: a state of Podman
+    """No answer: no socket, a refused connection, a time-out, a 5xx without a cause. Retried, with a cap."""
+
+
+class PodmanNotFound(PodmanError):  # noqa: N818  DESIGN's vocabulary
+    """The object is gone (404): our picture is stale, observe again."""
+
+
+class PodmanConflict(PodmanError):  # noqa: N818  DESIGN's vocabulary
+    """The object is in another state than we thought (409, clean-up in progress): observe again."""
+
+
+class PodmanRejected(PodmanError):  # noqa: N818  DESIGN's vocabulary
+    """Podman understood and refused (4xx, or 5xx with a cause): retried slowly, the cause is shown."""
+
+
+class ProbeUnrunnable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
+    """The attempt itself could not be made (no namespace, no rights, no container): not a verdict."""
+
+
+class TracingUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
+    """The kernel's signal trace cannot be read: degrade, and say so."""
+
+
+class StateUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
+    """state.db cannot be written: no destructive action until it can, everything else goes on."""

@@ -1,0 +1,1 @@
+"""Frozen dataclasses and enums that every room shares: no behaviour beyond properties, no imports from above."""

@@ -1,0 +1,249 @@
+"""What the planner reads and answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from podsupd.model.observed import Incarnation
+from podsupd.model.spec import ContainerSpec, PodSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """CLOCK_BOOTTIME seconds and the boot id, never the wall clock."""
+
+    boottime: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What an operator asked; kept in state.db. A generation that the pod's memory has not seen is work to do."""
+
+    stopped: bool = False
+    stopped_containers: frozenset[str] = frozenset()
+    restart_generation: int = 0
+    container_restarts: Mapping[str, int] = field(default_factory=dict)
+
+
+class ImageState(StrEnum):
+    """What we know of an image."""
+
+    UNKNOWN = "Unknown"
+    PRESENT = "Present"
+    PULLING = "Pulling"
+    FAILED = "Failed"
+    ABSENT = "Absent"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFact:
+    """An image at hand or not; retry_at is the boottime of the next pull after a failure."""
+
+    state: ImageState
+    image_id: str = ""
+    message: str = ""
+    retry_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a probe says of an incarnation: passing None until the first result that counts.
+
+    failed: the failure threshold was reached and the prober is on hold until the incarnation changes.
+    """
+
+    probe: str
+    incarnation: Incarnation
+    passing: bool | None
+    failed: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What else a plan depends on.
+
+    owner: our owner id. images: by reference. verdicts: by probe name. taken: container names of the host -> id.
+    gone: container id -> boottime at which a pidfd told that its first process is gone.
+    durable: state.db can be written; without it nothing destructive is planned.
+    """
+
+    owner: str
+    images: Mapping[str, ImageFact] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
+    gone: Mapping[str, float] = field(default_factory=dict)
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod:
+    """Make the pod with its infra container, ports and shared namespaces."""
+
+    spec: PodSpec
+    digest: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePod:
+    """Remove the pod, which holds nothing but its infra container and dead containers of ours."""
+
+    pod_id: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """Make a container in the pod; pod_name is for its labels."""
+
+    pod_id: str
+    pod: PodSpec
+    container: ContainerSpec
+    digest: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Start a created or dead container (or the infra container, with container empty)."""
+
+    container_id: str
+    container: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalContainer:
+    """Send a signal to the container's first process."""
+
+    container_id: str
+    container: str
+    signal: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """Remove a dead or never started container."""
+
+    container_id: str
+    container: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """Ask the puller for an image; returns at once."""
+
+    image: str
+    why: str = ""
+
+
+Action = CreatePod | RemovePod | CreateContainer | StartContainer | SignalContainer | RemoveContainer | PullImage
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop in flight of one incarnation: signalled at started_at, killed at the deadline, then waited for."""
+
+    incarnation: Incarnation
+    started_at: float
+    boot_id: str
+    why: str
+    stage: str = "Signalled"
+    stage_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartMark:
+    """This incarnation has to go and come again. counts: as a failure, for the back-off."""
+
+    incarnation: Incarnation
+    reason: str
+    message: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled) or ours."""
+
+    incarnation: Incarnation
+    exit_code: int
+    signal: str | None
+    reason: str
+    message: str
+    started_epoch: float = 0.0
+    finished_epoch: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerMemory:
+    """What the worker remembers of a container, by manifest name; kept across restarts of podsupd.
+
+    failures: in a row, for the back-off. restarts: ever, what restartCount shows. not_before: boottime of the next
+    start. running_since: boottime at which counted incarnation was first seen running.
+    """
+
+    failures: int = 0
+    restarts: int = 0
+    not_before: float = 0.0
+    boot_id: str = ""
+    last_death: Death | None = None
+    current: Incarnation | None = None
+    running_since: float = 0.0
+    stop: Stop | None = None
+    mark: RestartMark | None = None
+    recreate: bool = False
+    restart_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at."""
+
+    message: str
+    failures: int
+    retry_at: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodMemory:
+    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers."""
+
+    containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    restart_generation: int = 0
+    infra_stop: Stop | None = None
+    replacing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth an event: Kubernetes' type (Normal, Warning) and reason, and a sentence."""
+
+    type: str
+    reason: str
+    message: str
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions to apply in order, when to look again at the latest (boottime), and why."""
+
+    actions: tuple[Action, ...]
+    wake_at: float | None
+    memory: PodMemory
+    why: str
+    notes: tuple[Note, ...] = ()
+    waiting: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    conflict: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Nothing left to do."""
+        return not self.actions and not self.waiting and not self.conflict

@@ -1,0 +1,216 @@
+"""The desired state of a pod, normalised: defaults applied, names resolved, every duration in seconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class RestartPolicy(StrEnum):
+    """Kubernetes' restartPolicy."""
+
+    ALWAYS = "Always"
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
+
+
+class PullPolicy(StrEnum):
+    """Kubernetes' imagePullPolicy."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class ProbeType(StrEnum):
+    """Kubernetes' three, and the pod-level probes of a PodPolicy."""
+
+    LIVENESS = "Liveness"
+    READINESS = "Readiness"
+    STARTUP = "Startup"
+    POLICY = "Policy"
+
+
+class Vantage(StrEnum):
+    """Where an attempt is made from: the pod's network namespace, the host's, or a process in the container."""
+
+    POD = "Pod"
+    HOST = "Host"
+    CONTAINER = "Container"
+
+
+class FailureAction(StrEnum):
+    """What a failed PodPolicy probe does."""
+
+    NONE = "None"
+    RESTART_POD = "RestartPod"
+    RESTART_CONTAINER = "RestartContainer"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpGet:
+    """An HTTP GET; host None means the pod's IP for a container's probe, localhost for a PodPolicy's."""
+
+    port: int
+    path: str = "/"
+    scheme: str = "HTTP"
+    host: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSocket:
+    """A TCP connect; host as in HttpGet."""
+
+    port: int
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecCommand:
+    """A command in a container, without a shell."""
+
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSpec:
+    """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
+
+    container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
+    on_failure, target: only for PodPolicy probes; target is the container of RESTART_CONTAINER.
+    """
+
+    name: str
+    type: ProbeType
+    vantage: Vantage
+    handler: HttpGet | TcpSocket | ExecCommand
+    container: str | None = None
+    initial_delay_s: float = 0.0
+    period_s: float = 10.0
+    timeout_s: float = 1.0
+    success_threshold: int = 1
+    failure_threshold: int = 3
+    on_failure: FailureAction = FailureAction.NONE
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortSpec:
+    """A container port; published on the pod when host_port is set."""
+
+    container_port: int
+    protocol: str = "TCP"
+    name: str = ""
+    host_port: int | None = None
+    host_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPath:
+    """A hostPath volume; type is Kubernetes' (``""``, Directory, DirectoryOrCreate, File, FileOrCreate, Socket...)."""
+
+    path: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyDir:
+    """An emptyDir volume: a named Podman volume of the pod, or a tmpfs with medium Memory. size_limit in bytes."""
+
+    medium: str = ""
+    size_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """A volume of the pod."""
+
+    name: str
+    source: HostPath | EmptyDir
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """A volume where a container sees it."""
+
+    name: str
+    mount_path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Requests and limits; cpu in millicores, memory in bytes."""
+
+    cpu_limit_milli: int | None = None
+    memory_limit: int | None = None
+    cpu_request_milli: int | None = None
+    memory_request: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container; runtime_name is its name in Podman (``POD-NAME`` or bare)."""
+
+    name: str
+    runtime_name: str
+    image: str
+    pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+    ports: tuple[PortSpec, ...] = ()
+    mounts: tuple[VolumeMount, ...] = ()
+    resources: Resources = Resources()
+    probes: tuple[ProbeSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffSpec:
+    """CrashLoopBackOff as Kubernetes does it, and after how many crashes in a row the container is made anew."""
+
+    initial_s: float = 10.0
+    max_s: float = 300.0
+    reset_s: float = 600.0
+    recreate_after_failures: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a pod is declared: absolute path of the file and 1-based line of the document."""
+
+    path: str
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpec:
+    """A pod as desired. probes are the PodPolicy's; the containers carry their own."""
+
+    name: str
+    source: Source
+    containers: tuple[ContainerSpec, ...]
+    namespace: str = "default"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[VolumeSpec, ...] = ()
+    restart_policy: RestartPolicy = RestartPolicy.ALWAYS
+    grace_s: float = 30.0
+    share_process_namespace: bool = False
+    probes: tuple[ProbeSpec, ...] = ()
+    backoff: BackoffSpec = BackoffSpec()
+
+    @property
+    def all_probes(self) -> tuple[ProbeSpec, ...]:
+        """The containers' probes in order, then the PodPolicy's."""
+        return tuple(p for c in self.containers for p in c.probes) + self.probes
+
+    @property
+    def published_ports(self) -> tuple[PortSpec, ...]:
+        """Ports that the pod publishes on the host."""
+        return tuple(p for c in self.containers for p in c.ports if p.host_port is not None)
+
+    def container(self, name: str) -> ContainerSpec | None:
+        """Return the container of that manifest name."""
+        return next((c for c in self.containers if c.name == name), None)
