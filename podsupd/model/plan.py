@@ -38,12 +38,16 @@ class ImageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageFact:
-    """An image at hand or not; retry_at is the boottime of the next pull after a failure."""
+    """An image at hand or not.
+
+    retry_at: boottime of the next pull after a failure. pulled_at: boottime of the last pull that ended well.
+    """
 
     state: ImageState
     image_id: str = ""
     message: str = ""
     retry_at: float = 0.0
+    pulled_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,13 @@ class CreatePod:
 
 @dataclass(frozen=True, slots=True)
 class RemovePod:
-    """Remove the pod, which holds nothing but its infra container and dead containers of ours."""
+    """Remove the pod, which holds nothing but its infra container and dead containers of ours.
+
+    with_volumes: its emptyDirs too, because the pod is deleted, not replaced.
+    """
 
     pod_id: str
+    with_volumes: bool = False
     why: str = ""
 
 
@@ -168,7 +176,10 @@ class RestartMark:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled) or ours."""
+    """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled).
+
+    ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
+    """
 
     incarnation: Incarnation
     exit_code: int
@@ -177,6 +188,7 @@ class Death:
     message: str
     started_epoch: float = 0.0
     finished_epoch: float = 0.0
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +196,8 @@ class ContainerMemory:
     """What the worker remembers of a container, by manifest name; kept across restarts of podsupd.
 
     failures: in a row, for the back-off. restarts: ever, what restartCount shows. not_before: boottime of the next
-    start. running_since: boottime at which counted incarnation was first seen running.
+    start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
+    wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
     """
 
     failures: int = 0
@@ -198,6 +211,8 @@ class ContainerMemory:
     mark: RestartMark | None = None
     recreate: bool = False
     restart_generation: int = 0
+    start_requested: bool = False
+    pull_asked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +232,6 @@ class PodMemory:
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     restart_generation: int = 0
-    infra_stop: Stop | None = None
-    replacing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +246,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions to apply in order, when to look again at the latest (boottime), and why."""
+    """Actions to apply in order, when to look again at the latest (boottime), and why.
+
+    waiting: by container (empty: the pod) what is waited for, as Kubernetes' reason and a message.
+    conflict: somebody else's pod has the name. gone: nothing is wanted and nothing of ours is there.
+    """
 
     actions: tuple[Action, ...]
     wake_at: float | None
@@ -242,6 +259,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     waiting: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     conflict: str = ""
+    gone: bool = False
 
     @property
     def settled(self) -> bool:

@@ -1,0 +1,90 @@
+"""Digests of what is fixed at creation, versioned and per field (DESIGN D6).
+
+A digest reads ``v1 image=3f2a... env=9c01...``: a hash per field that differs from its default. A field that a later
+release adds is absent on both sides as long as it has its default, so a new release restarts nothing; a digest of
+another version is not compared at all. Only what needs re-creation is in it: probes, labels, annotations, back-off and
+grace are not.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeMount
+
+VERSION = "v1"
+
+
+def _render(fields: dict[str, Any]) -> str:
+    hashes = [
+        f"{name}={hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]}"
+        for name, value in fields.items()
+        if value not in (None, "", [], {}, False)
+    ]
+    return " ".join([VERSION, *hashes])
+
+
+def _mount(pod: PodSpec, mount: VolumeMount) -> list[Any]:
+    source = next((v.source for v in pod.volumes if v.name == mount.name), None)
+    match source:
+        case HostPath(path=path, type=kind):
+            what: list[Any] = ["hostPath", path, kind]
+        case EmptyDir(medium=medium, size_limit=size):
+            what = ["emptyDir", mount.name, medium, size]
+        case None:
+            what = ["missing", mount.name]
+    return [*what, mount.mount_path, mount.read_only]
+
+
+def _resources(resources: Resources) -> list[int | None]:
+    if resources == Resources():
+        return []
+    return [
+        resources.cpu_limit_milli,
+        resources.memory_limit,
+        resources.cpu_request_milli,
+        resources.memory_request,
+    ]
+
+
+def container_digest(pod: PodSpec, container: ContainerSpec) -> str:
+    """Digest a container's fields that need its re-creation."""
+    return _render(
+        {
+            "name": container.runtime_name,
+            "image": container.image,
+            "command": list(container.command),
+            "args": list(container.args),
+            "workingDir": container.working_dir,
+            "env": [list(pair) for pair in container.env],
+            "volumeMounts": [_mount(pod, mount) for mount in container.mounts],
+            "resources": _resources(container.resources),
+        }
+    )
+
+
+def pod_digest(pod: PodSpec) -> str:
+    """Digest the fields that need the whole pod's re-creation."""
+    ports = [[p.container_port, p.protocol, p.host_port, p.host_ip] for p in pod.published_ports]
+    return _render(
+        {
+            "name": pod.name,
+            "shareProcessNamespace": pod.share_process_namespace,
+            "ports": sorted(ports, key=json.dumps),
+        }
+    )
+
+
+def _parse(digest: str) -> tuple[str, dict[str, str]]:
+    version, *pairs = digest.split() or [""]
+    return version, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def changed_fields(have: str, want: str) -> tuple[str, ...]:
+    """Name the fields that differ; empty as well when the two have no common version, which restarts nothing."""
+    have_version, have_fields = _parse(have)
+    want_version, want_fields = _parse(want)
+    if have_version != want_version:
+        return ()
+    names = list(dict.fromkeys([*want_fields, *have_fields]))
+    return tuple(n for n in names if have_fields.get(n) != want_fields.get(n))
