@@ -1,0 +1,267 @@
+"""Keeping the books: what happened since the last plan, told from the observation alone.
+
+A container's new life, its death and whether we brought it about, failures in a row and the back-off that follows, and
+marks: lives that have to end and begin again (a failed probe, an operator's restart, a dead sandbox).
+"""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from podsupd.core import naming
+from podsupd.core.backoff import crash_delay
+from podsupd.model.observed import Incarnation, ObservedContainer, ObservedPod
+from podsupd.model.plan import (
+    ContainerMemory,
+    Death,
+    Facts,
+    Intent,
+    Note,
+    Now,
+    PodMemory,
+    RestartMark,
+    Verdict,
+)
+from podsupd.model.spec import FailureAction, PodSpec, ProbeType
+
+INFRA = ""  # the infra container's key among a pod's container memories
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The memory after accounting, and what is worth telling."""
+
+    memory: PodMemory
+    notes: tuple[Note, ...] = ()
+
+
+def signal_name(exit_code: int) -> str | None:
+    """Name the signal that an exit code above 128 stands for, None when it stands for none."""
+    try:
+        return signal.Signals(exit_code - 128).name if exit_code > 128 else None  # noqa: PLR2004  the shell's offset
+    except ValueError:
+        return None
+
+
+def _describe_exit(container: ObservedContainer) -> tuple[str, str]:
+    """Give Kubernetes' reason and a sentence for a death."""
+    if container.oom_killed:
+        return "OOMKilled", "killed by the kernel: out of memory"
+    name = signal_name(container.exit_code)
+    if container.exit_code == 0:
+        return "Completed", "exited with code 0"
+    if name:
+        return "Error", f"ended by {name} (exit code {container.exit_code})"
+    return "Error", f"exited with code {container.exit_code}" + (f": {container.error}" if container.error else "")
+
+
+def _bury(
+    pod: str, name: str, container: ObservedContainer, memory: ContainerMemory, want: PodSpec | None, now: Now
+) -> tuple[ContainerMemory, Note | None]:
+    """Record a death once."""
+    reason, message = _describe_exit(container)
+    mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
+    stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
+    by_us = stop is not None
+    counts = mark.counts if mark and by_us else not by_us
+    if by_us and stop is not None:
+        message = f"{message}; podsupd: {stop.why}"
+    death = Death(
+        container.incarnation,
+        container.exit_code,
+        signal_name(container.exit_code),
+        reason,
+        message,
+        container.started_epoch,
+        container.finished_epoch,
+        ours=by_us and not counts,
+    )
+    failures, not_before, recreate = memory.failures, 0.0, memory.recreate
+    if counts and want is not None:
+        ran = now.boottime - memory.running_since
+        known = memory.current == container.incarnation and memory.boot_id == now.boot_id
+        if known and ran >= want.backoff.reset_s:
+            failures = 0
+        failures += 1
+        not_before = now.boottime + crash_delay(failures, want.backoff, f"{pod}/{name}")
+        every = want.backoff.recreate_after_failures
+        recreate = recreate or (every > 0 and failures % every == 0)
+    buried = replace(
+        memory,
+        failures=failures,
+        not_before=not_before,
+        boot_id=now.boot_id,
+        last_death=death,
+        current=container.incarnation,
+        stop=None,
+        mark=None,
+        recreate=recreate,
+    )
+    if by_us:
+        return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
+    kind = "Normal" if container.exit_code == 0 else "Warning"
+    hint = ""
+    if death.signal in {"SIGKILL", "SIGTERM"} and not container.oom_killed:
+        hint = f"; if that was you, `podsupd stop {pod}/{name}` makes it last"
+    return buried, Note(kind, "Died", f"container {name} {message}{hint}", name)
+
+
+def _greet(container: ObservedContainer, memory: ContainerMemory, now: Now) -> ContainerMemory:
+    """Record a new life once; a life that went on over a restart of podsupd is not new."""
+    again = memory.current is not None and memory.current != container.incarnation
+    return replace(
+        memory,
+        restarts=memory.restarts + (1 if again else 0),
+        current=container.incarnation,
+        running_since=now.boottime,
+        boot_id=now.boot_id,
+        not_before=0.0,
+        stop=memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None,
+        mark=memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None,
+        start_requested=False,
+    )
+
+
+def _settle_container(
+    pod: str, name: str, container: ObservedContainer | None, memory: ContainerMemory, want: PodSpec | None, now: Now
+) -> tuple[ContainerMemory, Note | None]:
+    if memory.boot_id and memory.boot_id != now.boot_id:
+        # Times of another boot mean nothing in this one; a reboot starts everything without waiting.
+        memory = replace(memory, not_before=0.0, running_since=now.boottime, boot_id=now.boot_id, stop=None)
+    if container is None:
+        if memory.stop is None and memory.mark is None:
+            return memory, None
+        return replace(memory, stop=None, mark=None), None
+    if container.state.dead and container.started_epoch > 0:
+        if memory.last_death is None or memory.last_death.incarnation != container.incarnation:
+            if memory.current != container.incarnation:
+                memory = _greet(container, memory, now)
+            return _bury(pod, name, container, memory, want, now)
+        return memory, None
+    if container.state.alive and memory.current != container.incarnation:
+        return _greet(container, memory, now), None
+    return memory, None
+
+
+def _mark(
+    memory: ContainerMemory, incarnation: Incarnation, reason: str, message: str, *, counts: bool
+) -> ContainerMemory:
+    """Mark a life to be ended and begun again; the first mark of a life stays."""
+    if memory.mark is not None and memory.mark.incarnation == incarnation:
+        return memory
+    return replace(memory, mark=RestartMark(incarnation, reason, message, counts))
+
+
+def _current(verdict: Verdict | None, incarnation: Incarnation) -> Verdict | None:
+    """Return a verdict that failed and speaks of this life."""
+    return verdict if verdict and verdict.failed and verdict.incarnation == incarnation else None
+
+
+def _failed_probes(want: PodSpec, seen: ObservedPod, facts: Facts) -> list[tuple[str, str]]:
+    """List (container, message) of every container that a failed probe wants restarted."""
+    found = naming.by_name(seen, facts.owner)
+    failed: list[tuple[str, str]] = []
+    for probe in want.all_probes:
+        verdict = facts.verdicts.get(probe.name)
+        if probe.type in {ProbeType.LIVENESS, ProbeType.STARTUP} and probe.container in found:
+            if _current(verdict, found[probe.container].incarnation) and verdict:
+                failed.append((probe.container, f"{probe.type} probe failed: {verdict.message}"))
+        elif probe.type is ProbeType.POLICY and verdict and _current(verdict, naming.pod_incarnation(seen)):
+            message = f"probe {probe.name} failed: {verdict.message}"
+            if probe.on_failure is FailureAction.RESTART_POD:
+                failed += [(name, message) for name in found]
+            elif probe.on_failure is FailureAction.RESTART_CONTAINER and probe.target in found:
+                failed.append((probe.target, message))
+    return failed
+
+
+def _mark_by_probes(
+    want: PodSpec,
+    seen: ObservedPod,
+    facts: Facts,
+    memories: dict[str, ContainerMemory],
+    found: Mapping[str, ObservedContainer],
+) -> list[Note]:
+    notes: list[Note] = []
+    for name, message in _failed_probes(want, seen, facts):
+        container = found[name]
+        if container.state.alive and name in memories:
+            memory = _mark(memories[name], container.incarnation, "Unhealthy", message, counts=True)
+            if memory is not memories[name]:
+                memories[name] = memory
+                notes.append(Note("Warning", "Unhealthy", f"container {name} will be restarted: {message}", name))
+    return notes
+
+
+def _mark_by_operator(
+    intent: Intent, memory: PodMemory, memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
+) -> list[Note]:
+    notes: list[Note] = []
+    whole_pod = intent.restart_generation > memory.restart_generation
+    for name, old in [pair for pair in memories.items() if pair[0] != INFRA]:
+        asked = intent.container_restarts.get(name, 0)
+        if not whole_pod and asked <= old.restart_generation:
+            continue
+        new = replace(old, restart_generation=asked, failures=0, not_before=0.0, start_requested=True)
+        container = found.get(name)
+        if container is not None and container.state.alive:
+            new = _mark(new, container.incarnation, "Restarted", "restart asked by an operator", counts=False)
+            notes.append(Note("Normal", "Restarting", f"container {name} is restarted: asked by an operator", name))
+        memories[name] = new
+    return notes
+
+
+def _mark_by_sandbox(
+    seen: ObservedPod, memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
+) -> list[Note]:
+    """A container older than its infra container is in namespaces that nobody else can reach any more."""
+    if not naming.infra_running(seen) or seen.infra is None:
+        return []
+    notes: list[Note] = []
+    for name, container in found.items():
+        if container.state.alive and 0 < container.started_epoch < seen.infra.started_epoch:
+            new = _mark(
+                memories[name],
+                container.incarnation,
+                "SandboxChanged",
+                "the pod's infra container is new",
+                counts=False,
+            )
+            if new is not memories[name]:
+                memories[name] = new
+                notes.append(
+                    Note("Warning", "SandboxChanged", f"container {name} is restarted: it is in a dead sandbox", name)
+                )
+    return notes
+
+
+def account(
+    want: PodSpec | None, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now
+) -> Books:
+    """Bring the memory up to what is seen. Pure and idempotent: accounting twice changes nothing more."""
+    pod = want.name if want else (seen.name if seen else "")
+    found = naming.by_name(seen, facts.owner) if seen else {}
+    names = list(dict.fromkeys([*(c.name for c in want.containers), *found])) if want else list(found)
+    memories: dict[str, ContainerMemory] = {}
+    infra = memory.containers.get(INFRA)
+    if infra and infra.stop and seen and seen.infra and infra.stop.incarnation == seen.infra.incarnation:
+        memories[INFRA] = infra
+    notes: list[Note] = []
+    for name in names:
+        old = memory.containers.get(name, ContainerMemory(restart_generation=intent.container_restarts.get(name, 0)))
+        memories[name], note = _settle_container(pod, name, found.get(name), old, want, now)
+        if note:
+            notes.append(note)
+    if want is not None and seen is not None:
+        notes += _mark_by_sandbox(seen, memories, found)
+        notes += _mark_by_probes(want, seen, facts, memories, found)
+    if want is not None:
+        notes += _mark_by_operator(intent, memory, memories, found)
+    return Books(
+        replace(
+            memory,
+            containers=memories,
+            restart_generation=intent.restart_generation if want else memory.restart_generation,
+        ),
+        tuple(notes),
+    )

@@ -1,0 +1,213 @@
+"""What is shown of a pod, in Kubernetes' words: derived at the moment of asking from what is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from podsupd.core import containers, naming
+from podsupd.core.digest import container_digest, pod_digest
+from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.plan import (
+    Action,
+    ContainerMemory,
+    CreateContainer,
+    CreatePod,
+    Intent,
+    Now,
+    Plan,
+    PodMemory,
+    PullImage,
+    RemoveContainer,
+    RemovePod,
+    SignalContainer,
+    StartContainer,
+)
+from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, RestartPolicy
+from podsupd.model.status import Condition, ContainerStatus, PodStatus, ProbeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """All that is known of a pod at one moment.
+
+    seen: the last observation. plan: made on it. fault: why the manifest in force is not the file's, or empty.
+    stale: Podman does not answer, so seen is old.
+    """
+
+    name: str
+    want: PodSpec | None
+    intent: Intent
+    seen: ObservedPod | None
+    plan: Plan | None
+    memory: PodMemory
+    probes: Mapping[str, ProbeStatus] = field(default_factory=dict)
+    fault: str = ""
+    stale: bool = False
+    owner: str = ""
+
+
+def describe(action: Action) -> str:
+    """Say an action as ``podsupd plan`` prints it."""
+    match action:
+        case CreatePod(spec=spec):
+            what = f"create pod {spec.name}"
+        case RemovePod(pod_id=pod_id):
+            what = f"remove pod {pod_id[:12]}"
+        case CreateContainer(container=spec):
+            what = f"create container {spec.name}"
+        case StartContainer(container=name):
+            what = f"start container {name}" if name else "start the infra container"
+        case SignalContainer(container=name, signal=signal):
+            what = f"send {signal} to container {name}" if name else f"send {signal} to the infra container"
+        case RemoveContainer(container=name):
+            what = f"remove container {name}"
+        case PullImage(image=image):
+            what = f"pull image {image}"
+    return f"{what}: {action.why}" if action.why else what
+
+
+def _probes_of(view: PodView, container: str, kind: ProbeType) -> list[ProbeStatus]:
+    return [p for p in view.probes.values() if p.container == container and p.type is kind]
+
+
+def _started(view: PodView, spec: ContainerSpec, container: ObservedContainer) -> bool:
+    """Kubernetes' ``started``: running, and its startup probe has passed if it has one."""
+    if container.state is not ContainerState.RUNNING:
+        return False
+    if not any(p.type is ProbeType.STARTUP for p in spec.probes):
+        return True
+    return any(p.passing for p in _probes_of(view, spec.name, ProbeType.STARTUP))
+
+
+def _ready(view: PodView, spec: ContainerSpec, container: ObservedContainer) -> bool:
+    if not _started(view, spec, container):
+        return False
+    if not any(p.type is ProbeType.READINESS for p in spec.probes):
+        return True
+    return any(p.passing for p in _probes_of(view, spec.name, ProbeType.READINESS))
+
+
+def _container(
+    view: PodView, name: str, spec: ContainerSpec | None, seen: ObservedContainer | None, now: Now
+) -> ContainerStatus:
+    memory = view.memory.containers.get(name, ContainerMemory())
+    waiting = view.plan.waiting.get(name) if view.plan else None
+    state, reason, message = "waiting", "ContainerCreating", ""
+    if waiting:
+        reason, message = waiting
+    if seen is not None and seen.state.alive:
+        state = "running"
+        reason, message = waiting or ("", "")
+        if seen.state is ContainerState.PAUSED:
+            reason, message = "Paused", f"paused by hand; `podman unpause {seen.name}` lets it go on"
+    elif seen is not None and seen.state.dead and not waiting:
+        state = "terminated"
+        death = memory.last_death
+        reason = death.reason if death else ("Completed" if seen.exit_code == 0 else "Error")
+        message = death.message if death else ""
+    elif view.plan and view.plan.conflict:
+        reason, message = "Conflict", view.plan.conflict
+    elif view.intent.stopped:
+        reason, message = "Stopped", "stopped by an operator"
+    same_boot = memory.boot_id == now.boot_id
+    return ContainerStatus(
+        name=name,
+        runtime_name=seen.name if seen else (spec.runtime_name if spec else name),
+        container_id=seen.id if seen else "",
+        image=spec.image if spec else (seen.image if seen else ""),
+        image_id=seen.image_id if seen else "",
+        ready=bool(spec and seen and _ready(view, spec, seen)),
+        started=bool(spec and seen and _started(view, spec, seen)),
+        restart_count=memory.restarts,
+        state=state,
+        reason=reason,
+        message=message,
+        started_at=seen.started_epoch if seen else 0.0,
+        last_death=memory.last_death,
+        paused=seen is not None and seen.state is ContainerState.PAUSED,
+        backoff_s=max(0.0, memory.not_before - now.boottime) if same_boot else 0.0,
+    )
+
+
+def _phase(view: PodView, statuses: tuple[ContainerStatus, ...], found: Mapping[str, ObservedContainer]) -> str:
+    """Kubernetes' phase: Pending until every container was made, Running while one runs or will run again."""
+    if view.stale and view.seen is None:
+        return "Unknown"
+    if view.seen is None or not statuses or view.want is None:
+        return "Pending" if view.want is not None else "Running"
+    if any(s.name not in found or not found[s.name].started_epoch for s in statuses):
+        return "Pending"
+    policy = view.want.restart_policy
+    for name, container in found.items():
+        memory = view.memory.containers.get(name, ContainerMemory())
+        stopped = view.intent.stopped or name in view.intent.stopped_containers
+        if container.state.alive or (not stopped and containers.restarts(policy, container, memory)):
+            return "Running"
+    if any(c.exit_code != 0 for c in found.values()) and policy is not RestartPolicy.ALWAYS:
+        return "Failed"
+    return "Succeeded"
+
+
+def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...]) -> tuple[Condition, ...]:
+    unready = [s.name for s in statuses if not s.ready]
+    ready = bool(statuses) and not unready and view.want is not None and not view.stale
+    reason = "" if ready else ("PodmanUnavailable" if view.stale else "ContainersNotReady")
+    message = "" if ready else f"containers with unready status: [{' '.join(unready)}]"
+    conflict = view.plan.conflict if view.plan else ""
+    found = [
+        Condition("PodScheduled", "True"),
+        Condition("Initialized", "True"),
+        Condition("ContainersReady", "True" if ready else "False", reason, message),
+        Condition("Ready", "True" if ready else "False", reason, message),
+    ]
+    policies = [p for p in view.probes.values() if p.type is ProbeType.POLICY]
+    if policies:
+        failing = [p for p in policies if p.passing is False]
+        unknown = [p for p in policies if p.passing is None]
+        status = "False" if failing else ("Unknown" if unknown else "True")
+        texts = "; ".join(f"{p.name}: {p.message}" for p in failing)
+        found.append(Condition("PolicyProbesPassing", status, "ProbeFailed" if failing else "", texts))
+    if any(s.paused for s in statuses):
+        paused = ", ".join(s.name for s in statuses if s.paused)
+        found.append(Condition("Paused", "True", "PausedByHand", f"probes are suspended, nothing is killed: {paused}"))
+    if conflict:
+        found.append(Condition("Conflict", "True", "NameTaken", conflict))
+    if view.fault:
+        found.append(Condition("ManifestCurrent", "False", "LastGoodUsed", view.fault))
+    if view.stale:
+        found.append(Condition("ObservationFresh", "False", "PodmanUnavailable", "Podman does not answer"))
+    return tuple(found)
+
+
+def derive(view: PodView, now: Now) -> PodStatus:
+    """Derive the status of a pod."""
+    found = naming.by_name(view.seen, view.owner) if view.seen else {}
+    specs = {c.name: c for c in view.want.containers} if view.want else {}
+    names = list(dict.fromkeys([*specs, *found]))
+    statuses = tuple(_container(view, name, specs.get(name), found.get(name), now) for name in names)
+    return PodStatus(
+        name=view.name,
+        spec=view.want,
+        observed=view.seen,
+        phase=_phase(view, statuses, found),
+        conditions=_conditions(view, statuses),
+        containers=statuses,
+        probes=tuple(view.probes.values()),
+        why=view.plan.why if view.plan else "not looked at yet",
+        digest=_digest(view.want),
+        source=_source(view),
+        last_good=bool(view.fault),
+        stopped=view.intent.stopped,
+        actions=tuple(describe(a) for a in view.plan.actions) if view.plan else (),
+    )
+
+
+def _digest(want: PodSpec | None) -> str:
+    if want is None:
+        return ""
+    return "; ".join([pod_digest(want), *(f"{c.name}: {container_digest(want, c)}" for c in want.containers)])
+
+
+def _source(view: PodView) -> str:
+    if view.want:
+        return f"{view.want.source.path}:{view.want.source.line}"
+    return view.seen.labels.get(SOURCE_LABEL, "") if view.seen else ""

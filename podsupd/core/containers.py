@@ -1,0 +1,208 @@
+"""What to do next with one container, wanted or not: small decisions, each from what is seen now."""
+
+from dataclasses import dataclass, replace
+
+from podsupd.core import stopping, troubles
+from podsupd.core.digest import changed_fields, container_digest
+from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.plan import (
+    Action,
+    ContainerMemory,
+    CreateContainer,
+    Facts,
+    ImageFact,
+    ImageState,
+    Note,
+    Now,
+    PodMemory,
+    PullImage,
+    RemoveContainer,
+    StartContainer,
+)
+from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
+
+LOOK_AGAIN_S = 1.0
+IMAGE_LOOK_AGAIN_S = 10.0
+GONE_FIRST_S = 0.004
+DURABLE_LOOK_AGAIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Actions on one container, its memory after them, what is waited for (reason, message), when to look again."""
+
+    memory: ContainerMemory
+    actions: tuple[Action, ...] = ()
+    waiting: tuple[str, str] | None = None
+    wake_at: float | None = None
+    notes: tuple[Note, ...] = ()
+
+
+def _until_recorded(container: ObservedContainer, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+    """The process is gone (a pidfd said so) but Podman has not recorded its exit yet: look again very soon."""
+    noticed = facts.gone.get(container.id)
+    if noticed is None or not container.state.alive:
+        return None
+    # conmon writes the exit file within some milliseconds; the wait grows in case that it never does.
+    pause = min(max(GONE_FIRST_S, (now.boottime - noticed) / 2), LOOK_AGAIN_S)
+    return Decision(memory, waiting=("Exiting", "its process is gone, Podman records it"), wake_at=now.boottime + pause)
+
+
+def take_down(
+    container: ObservedContainer,
+    memory: ContainerMemory,
+    why: str,
+    grace_s: float,
+    facts: Facts,
+    now: Now,
+    *,
+    remove: bool,
+) -> Decision:
+    """Stop a container step by step and, when it is dead, remove it if that is wanted."""
+    if not facts.durable:
+        return Decision(
+            memory,
+            waiting=("StateUnavailable", f"{why}: waits until state.db can be written"),
+            wake_at=now.boottime + DURABLE_LOOK_AGAIN_S,
+        )
+    exiting = _until_recorded(container, memory, facts, now)
+    if exiting:
+        return exiting
+    name = container.label(CONTAINER_LABEL)
+    if container.state is ContainerState.PAUSED:
+        return Decision(
+            memory,
+            waiting=("Paused", f"{why}: paused by hand, `podman unpause {container.name}` lets it go on"),
+            wake_at=now.boottime + LOOK_AGAIN_S * 10,
+        )
+    if stopping.can_be_signalled(container):
+        step = stopping.advance(container, memory.stop, why, grace_s, now)
+        return Decision(
+            replace(memory, stop=step.stop),
+            (step.action,) if step.action else (),
+            ("Stopping", why),
+            step.wake_at,
+            (Note("Normal", "Killing", f"stopping container {name} ({step.action.signal}): {why}", name or None),)
+            if step.action
+            else (),
+        )
+    if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
+        return Decision(memory, waiting=("Removing", why), wake_at=now.boottime + LOOK_AGAIN_S)
+    if not remove:
+        return Decision(memory)
+    return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why))
+
+
+def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+    """Return None when the image is at hand as the pull policy wants it, else what to do until it is."""
+    fact = facts.images.get(spec.image, ImageFact(ImageState.UNKNOWN))
+    if spec.pull_policy is PullPolicy.NEVER:
+        if fact.state is ImageState.PRESENT:
+            return None
+        message = f"image {spec.image} is not here and imagePullPolicy is Never"
+        return Decision(memory, waiting=("ErrImageNeverPull", message), wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
+    asked = memory.pull_asked_at
+    if spec.pull_policy is PullPolicy.ALWAYS:
+        if asked is not None and fact.pulled_at >= asked and fact.state is ImageState.PRESENT:
+            return None
+        if asked is None:
+            memory = replace(memory, pull_asked_at=now.boottime)
+    elif fact.state is ImageState.PRESENT:
+        return None
+    if fact.state is ImageState.FAILED and fact.retry_at > now.boottime:
+        return Decision(memory, waiting=("ImagePullBackOff", fact.message), wake_at=fact.retry_at)
+    pulling = ("ContainerCreating", f"pulling image {spec.image}")
+    if fact.state is ImageState.PULLING:
+        return Decision(memory, waiting=pulling, wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
+    pull = PullImage(spec.image, f"container {spec.name} needs it")
+    return Decision(memory, (pull,), pulling, now.boottime + IMAGE_LOOK_AGAIN_S)
+
+
+def _create(
+    pod: PodSpec, spec: ContainerSpec, seen: ObservedPod, memory: ContainerMemory, facts: Facts, now: Now
+) -> Decision:
+    gate = _image_gate(spec, memory, facts, now)
+    if gate:
+        return gate
+    holder = facts.taken.get(spec.runtime_name)
+    if holder is not None and all(c.id != holder for c in seen.containers):
+        message = (
+            f"a container that is not of this pod has the name {spec.runtime_name} (id {holder[:12]}):"
+            f" rename or remove it (`podman rm {spec.runtime_name}`)"
+        )
+        return Decision(memory, waiting=("NameConflict", message), wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
+    action = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
+    return Decision(
+        replace(memory, pull_asked_at=None, recreate=False), (action,), ("ContainerCreating", "being created")
+    )
+
+
+def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
+    name = container.label(CONTAINER_LABEL)
+    if memory.not_before > now.boottime and memory.boot_id == now.boot_id:
+        left = memory.not_before - now.boottime
+        message = f"back-off {left:.0f} s after {memory.failures} failures in a row"
+        return Decision(memory, waiting=("CrashLoopBackOff", message), wake_at=memory.not_before)
+    if memory.recreate and container.state.dead:
+        why = f"made anew after {memory.failures} failures in a row"
+        note = Note("Warning", "Recreating", f"container {name} is {why}", name)
+        return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
+    why = "it is created" if not container.state.dead else f"restartPolicy {pod.restart_policy}"
+    return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
+
+
+def restarts(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory) -> bool:
+    """Say whether a dead container is to be started again."""
+    death = memory.last_death
+    if memory.start_requested or (death is not None and death.ours and death.incarnation == container.incarnation):
+        return True
+    match policy:
+        case RestartPolicy.ALWAYS:
+            return True
+        case RestartPolicy.ON_FAILURE:
+            return container.exit_code != 0
+        case RestartPolicy.NEVER:
+            return False
+
+
+def bring_up(
+    pod: PodSpec,
+    spec: ContainerSpec,
+    seen: ObservedPod,
+    container: ObservedContainer | None,
+    memory: PodMemory,
+    facts: Facts,
+    now: Now,
+) -> Decision:
+    """Bring a wanted container to running as its spec says."""
+    mine = memory.containers[spec.name]
+    trouble = troubles.active(memory.troubles, spec.name, now)
+    if container is None:
+        if trouble:
+            return Decision(mine, waiting=("CreateContainerError", trouble.message), wake_at=trouble.retry_at)
+        return _create(pod, spec, seen, mine, facts, now)
+    exiting = _until_recorded(container, mine, facts, now)
+    if exiting:
+        return exiting
+    changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec))
+    if changed:
+        # Prepared before anything stops: offline, the old container goes on until the new image is here.
+        gate = _image_gate(spec, mine, facts, now)
+        if gate:
+            return gate
+        why = f"changed: {', '.join(changed)}"
+        return take_down(container, mine, why, pod.grace_s, facts, now, remove=True)
+    if container.state is ContainerState.PAUSED:
+        return Decision(mine)
+    if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
+        return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
+    if container.state.alive:
+        if mine.mark and mine.mark.incarnation == container.incarnation:
+            return take_down(container, mine, mine.mark.message, pod.grace_s, facts, now, remove=False)
+        wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
+        return Decision(mine, wake_at=wake)
+    if container.state.dead and not restarts(pod.restart_policy, container, mine):
+        return Decision(mine)
+    if trouble:
+        return Decision(mine, waiting=("RunContainerError", trouble.message), wake_at=trouble.retry_at)
+    return _start(pod, container, mine, now)

@@ -1,0 +1,309 @@
+"""The heart: from the whole desired state and a fresh observation to the next actions. One pure function, ``plan``.
+
+It never looks at how it came here: interrupted after any action, the next plan goes on from what is seen then.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from podsupd.core import containers, naming, troubles
+from podsupd.core.accounting import INFRA, account
+from podsupd.core.containers import LOOK_AGAIN_S, Decision
+from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.plan import (
+    Action,
+    ContainerMemory,
+    CreatePod,
+    Facts,
+    ImageState,
+    Intent,
+    Note,
+    Now,
+    Plan,
+    PodMemory,
+    PullImage,
+    RemovePod,
+    StartContainer,
+)
+from podsupd.model.spec import PodSpec, PullPolicy
+
+RESYNC_S = 30.0
+
+
+class _Draft:
+    """Collects decisions on the way to a Plan."""
+
+    def __init__(self, memory: PodMemory, notes: Iterable[Note]) -> None:
+        self.memories = dict(memory.containers)
+        self.memory = memory
+        self.actions: list[Action] = []
+        self.waiting: dict[str, tuple[str, str]] = {}
+        self.notes = list(notes)
+        self.wake_at: float | None = None
+
+    def wake(self, at: float | None) -> None:
+        if at is not None:
+            self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+
+    def take(self, name: str, decision: Decision) -> None:
+        self.memories[name] = decision.memory
+        self.actions += decision.actions
+        self.notes += decision.notes
+        if decision.waiting:
+            self.waiting[name] = decision.waiting
+        self.wake(decision.wake_at)
+
+    def plan(self, why: str, *, conflict: str = "", gone: bool = False) -> Plan:
+        memory = replace(self.memory, containers=self.memories)
+        return Plan(
+            tuple(self.actions),
+            self.wake_at,
+            memory,
+            why,
+            tuple(self.notes),
+            self.waiting,
+            conflict=conflict,
+            gone=gone,
+        )
+
+
+def namespaces_wanted(want: PodSpec) -> frozenset[str]:
+    """Name the namespaces that the pod's containers share, as Podman names them."""
+    return frozenset({"net", "pid"} if want.share_process_namespace else {"net"})
+
+
+def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> tuple[str, ...]:
+    """Name the images whose state a plan depends on: of containers that are missing or changed."""
+    found = naming.by_name(seen, owner) if seen else {}
+    names = {
+        spec.image
+        for spec in want.containers
+        if spec.name not in found
+        or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
+        or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
+    }
+    return tuple(sorted(names))
+
+
+def plan(
+    want: PodSpec | None, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now
+) -> Plan:
+    """Decide what to do next with one pod.
+
+    want: the spec in force, None when the pod has to go. Returns the actions to apply in order until one fails, the
+    boottime to look again at the latest, the memory to save before the actions are applied, and why.
+    """
+    if seen is not None and not seen.owned_by(facts.owner):
+        if want is None:
+            return Plan((), None, memory, "not ours", gone=True)
+        conflict = (
+            f"a pod named {want.name} exists that podsupd did not make (id {seen.id[:12]}): rename this one,"
+            f" or remove that one (`podman pod rm {seen.name}`)"
+        )
+        return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
+    books = account(want, intent, seen, facts, memory, now)
+    draft = _Draft(books.memory, books.notes)
+    if want is None:
+        return _remove(draft, seen, facts, now)
+    if seen is None:
+        return _create(draft, want, intent, facts, now)
+    replaced = _replaced(want, seen)
+    if replaced:
+        return _replace(draft, want, intent, seen, replaced, facts, now)
+    if intent.stopped:
+        return _stop(draft, want, seen, facts, now)
+    return _run(draft, want, intent.stopped_containers, seen, facts, now)
+
+
+def _strangers_in_the_way(draft: _Draft, seen: ObservedPod, facts: Facts, now: Now, verb: str) -> Plan | None:
+    strangers = naming.strangers(seen, facts.owner)
+    if not strangers:
+        return None
+    names = ", ".join(c.name for c in strangers)
+    draft.wake(now.boottime + RESYNC_S)
+    conflict = (
+        f"cannot {verb} pod {seen.name}: it holds containers that podsupd did not make: {names}; remove them first"
+    )
+    return draft.plan(conflict, conflict=conflict)
+
+
+def _remove(draft: _Draft, seen: ObservedPod | None, facts: Facts, now: Now) -> Plan:
+    if seen is None:
+        return draft.plan("removed", gone=True)
+    why = "its manifest is gone"
+    return _clear(draft, seen, why, {}, facts, now, with_volumes=True)
+
+
+def _clear(
+    draft: _Draft,
+    seen: ObservedPod,
+    why: str,
+    graces: Mapping[str, float],
+    facts: Facts,
+    now: Now,
+    *,
+    with_volumes: bool,
+) -> Plan:
+    """Stop every container of ours and, when all are dead, remove the pod."""
+    stuck = _strangers_in_the_way(draft, seen, facts, now, "remove")
+    if stuck:
+        return stuck
+    busy = False
+    for container in naming.ours(seen, facts.owner):
+        name = container.label(CONTAINER_LABEL)
+        memory = draft.memories.get(name, ContainerMemory())
+        grace = graces.get(name, container.stop_timeout_s)
+        decision = containers.take_down(container, memory, why, grace, facts, now, remove=False)
+        draft.take(name, decision)
+        busy = busy or decision.waiting is not None
+    if busy:
+        return draft.plan(why)
+    trouble = troubles.active(draft.memory.troubles, INFRA, now)
+    if trouble:
+        draft.waiting[INFRA] = ("RemovePodError", trouble.message)
+        draft.wake(trouble.retry_at)
+    elif not facts.durable:
+        draft.waiting[INFRA] = ("StateUnavailable", f"{why}: waits until state.db can be written")
+        draft.wake(now.boottime + containers.DURABLE_LOOK_AGAIN_S)
+    else:
+        draft.actions.append(RemovePod(seen.id, with_volumes, why))
+    return draft.plan(why)
+
+
+def _create(draft: _Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now) -> Plan:
+    if intent.stopped:
+        return draft.plan("stopped by an operator")
+    trouble = troubles.active(draft.memory.troubles, INFRA, now)
+    if trouble:
+        draft.waiting[INFRA] = ("CreatePodError", trouble.message)
+        draft.wake(trouble.retry_at)
+        return draft.plan(trouble.message)
+    _prefetch(draft, want, facts)
+    draft.actions.append(CreatePod(want, pod_digest(want), "it is missing"))
+    return draft.plan("it is missing")
+
+
+def _prefetch(draft: _Draft, want: PodSpec, facts: Facts) -> None:
+    """Ask for absent images before the pod is made, so that both happen at once."""
+    for image in dict.fromkeys(c.image for c in want.containers if c.pull_policy is PullPolicy.IF_NOT_PRESENT):
+        fact = facts.images.get(image)
+        if fact is not None and fact.state is ImageState.ABSENT:
+            draft.actions.append(PullImage(image, f"pod {want.name} needs it"))
+
+
+def _replaced(want: PodSpec, seen: ObservedPod) -> str:
+    """Say why the pod as a whole has to be made anew, or nothing."""
+    changed = changed_fields(seen.labels.get(DIGEST_LABEL, ""), pod_digest(want))
+    if changed:
+        return f"changed: {', '.join(changed)}"
+    shared = seen.shared_namespaces & {"net", "pid"}
+    wanted = namespaces_wanted(want)
+    if shared != wanted:
+        return f"it shares {', '.join(sorted(shared)) or 'nothing'} instead of {', '.join(sorted(wanted))}"
+    if seen.infra is None:
+        return "its infra container is missing"
+    return ""
+
+
+def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
+    """Make a changed pod anew, once all its images are here."""
+    if not intent.stopped:
+        missing = [c for c in want.containers if not _at_hand(c.image, facts)]
+        for spec in missing:
+            decision = containers.bring_up(want, spec, replace(seen, containers=()), None, draft.memory, facts, now)
+            pulls = tuple(a for a in decision.actions if isinstance(a, PullImage))
+            draft.take(spec.name, replace(decision, actions=pulls, memory=draft.memories[spec.name]))
+        if missing:
+            return draft.plan(f"{why}; waits for images before anything stops")
+    graces = {c.name: want.grace_s for c in want.containers}
+    return _clear(draft, seen, why, graces, facts, now, with_volumes=False)
+
+
+def _at_hand(image: str, facts: Facts) -> bool:
+    fact = facts.images.get(image)
+    return fact is not None and fact.state is ImageState.PRESENT
+
+
+def _stop(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> Plan:
+    """Stop all containers, then the infra container: the ports are free, the containers are kept."""
+    why = "stopped by an operator"
+    busy = False
+    for container in naming.ours(seen, facts.owner):
+        name = container.label(CONTAINER_LABEL)
+        decision = containers.take_down(
+            container, draft.memories.get(name, ContainerMemory()), why, want.grace_s, facts, now, remove=False
+        )
+        draft.take(name, decision)
+        busy = busy or decision.waiting is not None
+    strangers = [c for c in naming.strangers(seen, facts.owner) if c.state.alive]
+    if not busy and not strangers and seen.infra is not None and seen.infra.state.alive:
+        memory = draft.memories.get(INFRA, ContainerMemory())
+        draft.take(INFRA, containers.take_down(seen.infra, memory, why, want.grace_s, facts, now, remove=False))
+    return draft.plan(why)
+
+
+def _start_infra(draft: _Draft, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now) -> bool:
+    """Have the infra container started; say whether containers may be started after it in the same plan."""
+    noticed = facts.gone.get(infra.id)
+    if infra.state.alive and noticed is not None:
+        draft.waiting[INFRA] = ("Exiting", "the infra container's process is gone, Podman records it")
+        draft.wake(now.boottime + min(max(containers.GONE_FIRST_S, (now.boottime - noticed) / 2), LOOK_AGAIN_S))
+        return False
+    if naming.infra_running(seen):
+        return True
+    if infra.state in {ContainerState.REMOVING, ContainerState.UNKNOWN, ContainerState.STOPPING}:
+        draft.waiting[INFRA] = ("Exiting", f"the infra container is {infra.state}")
+        draft.wake(now.boottime + LOOK_AGAIN_S)
+        return False
+    trouble = troubles.active(draft.memory.troubles, INFRA, now)
+    if trouble:
+        draft.waiting[INFRA] = ("StartPodError", trouble.message)
+        draft.wake(trouble.retry_at)
+        return False
+    if infra.state.dead:
+        draft.notes.append(
+            Note("Warning", "SandboxChanged", f"the infra container of pod {seen.name} is dead and is started again")
+        )
+    draft.actions.append(StartContainer(infra.id, INFRA, "the pod's infra container is not running"))
+    draft.waiting[INFRA] = ("Starting", "the pod's infra container")
+    return True
+
+
+def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod, facts: Facts, now: Now) -> Plan:
+    """Bring every wanted container up and take every other one of ours down."""
+    if seen.infra is None:
+        raise ValueError("a pod without infra is replaced, not run")
+    may_start = _start_infra(draft, seen, seen.infra, facts, now)
+    found = naming.by_name(seen, facts.owner)
+    whys: list[str] = []
+    for spec in want.containers:
+        container = found.get(spec.name)
+        if spec.name in stopped:
+            if container is not None:
+                memory = draft.memories[spec.name]
+                decision = containers.take_down(
+                    container, memory, "stopped by an operator", want.grace_s, facts, now, remove=False
+                )
+                draft.take(spec.name, decision)
+            continue
+        decision = containers.bring_up(want, spec, seen, container, draft.memory, facts, now)
+        if not may_start:
+            # Nothing is started in a pod whose namespaces are not held yet; stops and creations go on.
+            decision = replace(
+                decision, actions=tuple(a for a in decision.actions if not isinstance(a, StartContainer))
+            )
+        draft.take(spec.name, decision)
+        if decision.waiting:
+            whys.append(f"{spec.name}: {decision.waiting[1]}")
+    kept = {c.id for name, c in found.items() if want.container(name) is not None}
+    for container in naming.ours(seen, facts.owner):
+        if container.id not in kept:
+            name = container.label(CONTAINER_LABEL)
+            memory = draft.memories.get(name, ContainerMemory())
+            decision = containers.take_down(
+                container, memory, "no longer in the manifest", want.grace_s, facts, now, remove=True
+            )
+            draft.take(name, decision)
+            whys.append(f"{name}: no longer in the manifest")
+    return draft.plan("; ".join(whys) or "as desired")

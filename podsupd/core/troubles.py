@@ -1,0 +1,58 @@
+"""What Podman refused, and when it is tried again: never given up, never hammered."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from podsupd.core.backoff import retry_delay
+from podsupd.model.plan import (
+    Action,
+    CreateContainer,
+    CreatePod,
+    Now,
+    PodMemory,
+    PullImage,
+    RemovePod,
+    Trouble,
+)
+
+FIRST_S = 1.0
+CAP_S = 60.0
+STALE_FIRST_S = 0.01
+STALE_CAP_S = 2.0
+
+
+def subject(action: Action) -> str:
+    """Name what an action is about: a container by its manifest name, or empty for the pod."""
+    match action:
+        case CreatePod() | RemovePod() | PullImage():
+            return ""
+        case CreateContainer(container=spec):
+            return spec.name
+        case _:
+            return action.container
+
+
+def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale: bool) -> PodMemory:
+    """Remember a refusal; stale: our picture was (a clean-up in progress, an object gone), so look again soon."""
+    key = subject(action)
+    before = memory.troubles.get(key)
+    failures = before.failures + 1 if before and before.boot_id == now.boot_id else 1
+    first, cap = (STALE_FIRST_S, STALE_CAP_S) if stale else (FIRST_S, CAP_S)
+    trouble = Trouble(message, failures, now.boottime + retry_delay(failures, first, cap, message), now.boot_id)
+    return replace(memory, troubles={**memory.troubles, key: trouble})
+
+
+def succeeded(memory: PodMemory, action: Action) -> PodMemory:
+    """Forget the trouble of a subject that an action succeeded on."""
+    key = subject(action)
+    if key not in memory.troubles:
+        return memory
+    return replace(memory, troubles={k: t for k, t in memory.troubles.items() if k != key})
+
+
+def active(troubles: Mapping[str, Trouble], key: str, now: Now) -> Trouble | None:
+    """Return the trouble that forbids an action on the subject right now."""
+    trouble = troubles.get(key)
+    if trouble is None or trouble.boot_id != now.boot_id or trouble.retry_at <= now.boottime:
+        return None
+    return trouble
