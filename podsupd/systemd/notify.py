@@ -1,0 +1,76 @@
+"""systemd's notify protocol (sd_notify(3)).
+
+Our own: sdnotify (PyPI) has had no release since 2017 and sends neither the monotonic time that Type=notify-reload
+wants nor over a socket that does not block; systemd-python is built against libsystemd, which make setup would have
+to install. The protocol is one datagram, promised to stay (systemd's interface stability table).
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+from typing import Self
+
+
+class SystemdNotifier:
+    """Tells systemd how we are, implementing ports.Notifier; a no-op without an address, and never raises.
+
+    watchdog_interval_s: seconds between two watchdog() calls (half of the unit's WatchdogSec), None without one.
+    """
+
+    def __init__(self, address: str = "", watchdog_interval_s: float | None = None) -> None:
+        # "@" is how the environment writes the leading NUL of an abstract address; vsock is for virtual machines.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.watchdog_interval_s = watchdog_interval_s
+        self._socket: socket.socket | None = None
+        if self._address.startswith(("/", "\0")):
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
+        """Take the variables out of the environment: what podsupd starts must not speak to our systemd."""
+        address = environment.pop("NOTIFY_SOCKET", "")
+        microseconds = environment.pop("WATCHDOG_USEC", "")
+        pid = environment.pop("WATCHDOG_PID", "")
+        interval = None
+        if microseconds.isdecimal() and int(microseconds) > 0 and pid in {"", str(os.getpid())}:
+            interval = int(microseconds) / 2 / 1_000_000
+        return cls(address, interval)
+
+    def ready(self, status: str) -> None:
+        """READY=1 with a STATUS; also ends a reload."""
+        self._send("READY=1", _status(status))
+
+    def status(self, text: str) -> None:
+        """STATUS=, one line in systemctl status."""
+        self._send(_status(text))
+
+    def watchdog(self) -> None:
+        """WATCHDOG=1."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """RELOADING=1 with the time, by which systemd tells this reload from an earlier one; ready() ends it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """STOPPING=1."""
+        self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Close the socket; later calls are no-ops."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, *fields: str) -> None:
+        if self._socket is not None:
+            # A full queue or a systemd that restarts loses this datagram; the next one says the same again.
+            with contextlib.suppress(OSError):
+                self._socket.sendto("\n".join(fields).encode(errors="replace"), self._address)
+
+
+def _status(text: str) -> str:
+    return f"STATUS={' '.join(text.split())}"
