@@ -1,0 +1,146 @@
+"""The model to libpod's JSON: what is created, field by field."""
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from podsupd.model.observed import OWNER_LABEL, POD_LABEL
+from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeSpec
+
+CPU_PERIOD_US = 100_000
+# The kernel takes no smaller quota, and no fewer shares (as the kubelet's MinQuotaPeriod and MinShares).
+MIN_QUOTA_US = 1_000
+MIN_SHARES = 2
+
+
+def pod_body(action: CreatePod, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of ``pods/create``.
+
+    Shared are net and, with shareProcessNamespace, pid: one list, since a second one would replace the first.
+    Kubernetes also shares ipc and uts. podsupd does not: the pods it describes are ``--share net,pid``; what of uts a
+    program can see, the host name, is set on each container. Podman puts the labels on the infra container as well.
+    """
+    spec = action.spec
+    return {
+        "name": spec.name,
+        "hostname": spec.name,
+        "labels": {**spec.labels, **labels},
+        "shared_namespaces": ["net", "pid"] if spec.share_process_namespace else ["net"],
+        # The pod's infra stays when the last container ends: that one is started again in it.
+        "exit_policy": "continue",
+        "portmappings": [
+            {
+                "container_port": port.container_port,
+                "host_port": port.host_port,
+                "host_ip": port.host_ip,
+                "protocol": port.protocol.lower(),
+            }
+            for port in spec.published_ports
+        ],
+    }
+
+
+def container_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of ``containers/create``; the image's own entrypoint, env and user hold where nothing is said."""
+    spec, pod = action.container, action.pod
+    body: dict[str, Any] = {
+        "name": spec.runtime_name,
+        "pod": action.pod_id,
+        "image": spec.image,
+        "hostname": pod.name,
+        "labels": {**pod.labels, **labels},
+        "env": dict(spec.env),
+        "restart_policy": "no",
+        # Otherwise an image's HEALTHCHECK makes a systemd timer.
+        "healthconfig": {"Test": ["NONE"]},
+        # For whoever stops it by hand; podsupd's own stops keep the time themselves.
+        "stop_timeout": math.ceil(pod.grace_s),
+        "mounts": _binds(spec, pod),
+        "volumes": _named(spec, pod),
+        "resource_limits": _limits(spec.resources),
+    }
+    if spec.command:
+        body["entrypoint"] = list(spec.command)
+    if spec.args:
+        body["command"] = list(spec.args)
+    if spec.working_dir:
+        body["work_dir"] = spec.working_dir
+    return body
+
+
+def volume_name(pod: PodSpec, volume: VolumeSpec) -> str:
+    """Return the name of an emptyDir's Podman volume."""
+    return f"{pod.name}-{volume.name}"
+
+
+def volume_body(pod: PodSpec, volume: VolumeSpec, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of ``volumes/create`` for an emptyDir, shared by the pod's containers and labelled with it.
+
+    uid and gid say that Podman shall not give the volume to the first container's user. A size goes to a tmpfs as
+    nr_blocks: Podman takes ``size`` for a project quota, which few file systems have. On disk sizeLimit has no
+    effect (in Kubernetes it evicts).
+    """
+    source = volume.source
+    options = {"o": "uid=0,gid=0"}
+    if isinstance(source, EmptyDir) and source.medium == "Memory":
+        wishes = ["uid=0", "gid=0", "mode=0777"]
+        if source.size_limit is not None:
+            wishes.append(f"nr_blocks={max(1, math.ceil(source.size_limit / os.sysconf('SC_PAGE_SIZE')))}")
+        options = {"type": "tmpfs", "device": "tmpfs", "o": ",".join(wishes)}
+    return {
+        "Name": volume_name(pod, volume),
+        "Driver": "local",
+        "Label": {key: labels[key] for key in (OWNER_LABEL, POD_LABEL) if key in labels},
+        "Options": options,
+    }
+
+
+def mounted_volumes(action: CreateContainer) -> tuple[VolumeSpec, ...]:
+    """Return the pod's volumes that this container mounts, each once."""
+    wanted = {mount.name for mount in action.container.mounts}
+    return tuple(volume for volume in action.pod.volumes if volume.name in wanted)
+
+
+def _binds(spec: ContainerSpec, pod: PodSpec) -> list[dict[str, Any]]:
+    paths = {v.name: v.source.path for v in pod.volumes if isinstance(v.source, HostPath)}
+    return [
+        {
+            "type": "bind",
+            "source": paths[mount.name],
+            "destination": mount.mount_path,
+            "options": ["rbind", "ro" if mount.read_only else "rw"],
+        }
+        for mount in spec.mounts
+        if mount.name in paths
+    ]
+
+
+def _named(spec: ContainerSpec, pod: PodSpec) -> list[dict[str, Any]]:
+    names = {v.name: volume_name(pod, v) for v in pod.volumes if isinstance(v.source, EmptyDir)}
+    return [
+        # nocopy: an emptyDir is empty, whatever the image has at that path.
+        {
+            "Name": names[mount.name],
+            "Dest": mount.mount_path,
+            "Options": ["nocopy", "ro" if mount.read_only else "rw"],
+        }
+        for mount in spec.mounts
+        if mount.name in names
+    ]
+
+
+def _limits(resources: Resources) -> dict[str, Any]:
+    cpu: dict[str, int] = {}
+    if resources.cpu_limit_milli:
+        cpu["period"] = CPU_PERIOD_US
+        cpu["quota"] = max(MIN_QUOTA_US, resources.cpu_limit_milli * CPU_PERIOD_US // 1000)
+    # As in Kubernetes a limit without a request is the request too.
+    weight = resources.cpu_limit_milli if resources.cpu_request_milli is None else resources.cpu_request_milli
+    if weight is not None:
+        cpu["shares"] = max(MIN_SHARES, weight * 1024 // 1000)
+    limits: dict[str, Any] = {"cpu": cpu} if cpu else {}
+    if resources.memory_limit:
+        limits["memory"] = {"limit": resources.memory_limit}
+    return limits

@@ -1,0 +1,299 @@
+"""ports.Runtime over libpod's REST API."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
+from podsupd.libpod import creation, hostpath, shapes, streams
+from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
+from podsupd.model.observed import (
+    ExecResult,
+    LogLine,
+    ObservedPod,
+    Relist,
+    RuntimeEvent,
+    RuntimeInfo,
+)
+from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.spec import EmptyDir, HostPath, PodSpec, VolumeSpec
+from podsupd.ports import Meter
+
+MAX_EXEC_OUTPUT = 4096
+# An image is a file of many megabytes from far away: silence this long means that the registry hangs.
+PULL_SILENCE_S = 300.0
+KILLED = 128 + signal.SIGKILL
+SHORT_ID = 12
+
+
+def _q(name: str) -> str:
+    return quote(name, safe="")
+
+
+class LibpodRuntime:
+    """The Podman that listens on ``url`` (``unix:///run/podman/podman.sock``).
+
+    request_timeout_s bounds each call but pull, events, followed logs and exec, which have bounds of their own.
+    Every method raises PodmanError's subclasses only.
+    """
+
+    def __init__(self, url: str, *, meter: Meter, request_timeout_s: float) -> None:
+        self._podman = Connection(url, meter=meter, timeout_s=request_timeout_s)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._podman.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # What is there.
+
+    async def info(self) -> RuntimeInfo:
+        """Ask who answers."""
+        return await self._podman.get(Call("info", "ask Podman for its version", "GET", "info"), shapes.runtime_info)
+
+    async def relist(self) -> Relist:
+        """List all pods and containers of the host; two calls of 1 to 2 ms, not one moment."""
+        pods = await self._podman.get(Call("list", "list pods", "GET", "pods/json"), list)
+        containers = Call("list", "list containers", "GET", "containers/json", {"all": "true"})
+        return await self._podman.get(containers, lambda docs: shapes.relist(pods, docs))
+
+    async def observe_pod(self, name: str) -> ObservedPod | None:
+        """Inspect one pod and its containers; a container that vanishes meanwhile is left out."""
+        pod = await self._podman.find(Call("inspect", f"inspect pod {name}", "GET", f"pods/{_q(name)}/json"), dict)
+        # libpod also answers for a prefix of an id.
+        if pod is None or pod.get("Name") != name:
+            return None
+        found = []
+        for line in pod.get("Containers") or ():
+            call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")
+            doc = await self._podman.find(call, dict)
+            if doc is not None:
+                found.append(doc)
+        return _shaped(f"inspect pod {name}", pod, found)
+
+    async def image_id(self, reference: str) -> str | None:
+        """Return the id of a local image, None when it is absent."""
+        call = Call("image_inspect", f"inspect image {reference}", "GET", f"images/{quote(reference, safe='/:@')}/json")
+        return await self._podman.find(call, lambda doc: str(doc["Id"]))
+
+    # What is changed.
+
+    async def create_pod(self, action: CreatePod, labels: Mapping[str, str]) -> str:
+        """Create the pod and its infra container; PodmanConflict when the name is taken."""
+        body = creation.pod_body(action, labels)
+        call = Call("create_pod", f"create pod {action.spec.name}", "POST", "pods/create", body=body)
+        return await self._podman.get(call, lambda doc: str(doc["Id"]))
+
+    async def create_container(self, action: CreateContainer, labels: Mapping[str, str]) -> str:
+        """Create a container, after the volumes that it mounts. Does not pull.
+
+        PodmanNotFound when the image or the pod is missing, PodmanConflict when the name is taken, PodmanRejected
+        when a hostPath is not what its type says.
+        """
+        for volume in creation.mounted_volumes(action):
+            if isinstance(volume.source, HostPath):
+                await asyncio.to_thread(hostpath.prepare, volume.name, volume.source)
+            elif isinstance(volume.source, EmptyDir):
+                await self._ensure_volume(action.pod, volume, labels)
+        body = creation.container_body(action, labels)
+        what = f"create container {action.container.runtime_name}"
+        call = Call("create_container", what, "POST", "containers/create", body=body)
+        return await self._podman.get(call, lambda doc: str(doc["Id"]))
+
+    async def start_container(self, container_id: str) -> None:
+        """Start it, and its pod's infra container where that is down; already running is success.
+
+        For a few milliseconds after a death libpod still takes a container for running, and a start is such a
+        success: observe afterwards. PodmanConflict while it is being cleaned up or paused.
+        """
+        path = f"containers/{container_id}/start"
+        await self._podman.request(Call("start", f"start container {container_id[:SHORT_ID]}", "POST", path))
+
+    async def signal_container(self, container_id: str, signal: str) -> None:
+        """Send a signal to its first process; PodmanConflict when it is not running."""
+        what = f"send {signal} to container {container_id[:SHORT_ID]}"
+        path = f"containers/{container_id}/kill"
+        await self._podman.request(Call("kill", what, "POST", path, {"signal": signal}))
+
+    async def remove_container(self, container_id: str) -> None:
+        """Remove it with its anonymous volumes; gone already is success, PodmanConflict while it runs."""
+        what = f"remove container {container_id[:SHORT_ID]}"
+        # `volumes`: `v` is the Docker endpoint's name for it, and without effect here.
+        query = {"force": "false", "volumes": "true"}
+        body = await self._podman.request(
+            Call("remove", what, "DELETE", f"containers/{container_id}", query), gone_ok=True
+        )
+        _check_reports(what, body)
+
+    async def remove_pod(self, pod_id: str) -> None:
+        """Remove a pod, its dead containers and its infra container, which may still run; gone already is success.
+
+        PodmanConflict while another container runs; dead ones may then be gone nevertheless.
+        """
+        what = f"remove pod {pod_id[:SHORT_ID]}"
+        call = Call("remove_pod", what, "DELETE", f"pods/{pod_id}", {"force": "false"})
+        _check_reports(what, await self._podman.request(call, gone_ok=True))
+
+    async def remove_volumes(self, labels: Mapping[str, str]) -> None:
+        """Remove the volumes with all these labels; one that is still in use is PodmanConflict, after the others."""
+        if not labels:
+            raise PodmanRejected("cannot remove volumes: no labels were given, so all volumes would be meant")
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        call = Call("list_volumes", "list volumes", "GET", "volumes/json", {"filters": filters})
+        problem: PodmanError | None = None
+        for doc in await self._podman.get(call, list):
+            # Whether several labels mean all or any of them differs between releases.
+            if not labels.items() <= (doc.get("Labels") or {}).items():
+                continue
+            name = str(doc["Name"])
+            try:
+                await self._podman.request(
+                    Call("remove_volume", f"remove volume {name}", "DELETE", f"volumes/{_q(name)}"), gone_ok=True
+                )
+            except (PodmanConflict, PodmanRejected) as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+
+    async def _ensure_volume(self, pod: PodSpec, volume: VolumeSpec, labels: Mapping[str, str]) -> None:
+        body = creation.volume_body(pod, volume, labels)
+        name = body["Name"]
+        inspect = Call("inspect_volume", f"inspect volume {name}", "GET", f"volumes/{_q(name)}/json")
+        doc = await self._podman.find(inspect, dict)
+        if doc is None:
+            create = Call("create_volume", f"create volume {name}", "POST", "volumes/create", body=body)
+            doc = await self._podman.get(create, dict)
+            if "type" not in body["Options"]:
+                await asyncio.to_thread(hostpath.open_to_all, str(doc.get("Mountpoint") or ""))
+        elif not body["Label"].items() <= (doc.get("Labels") or {}).items():
+            raise PodmanRejected(
+                f"cannot use volume {name} for emptyDir {volume.name}: it is there already and is not this pod's; "
+                "remove it or rename the emptyDir"
+            )
+
+    # What flows.
+
+    async def pull(self, reference: str) -> AsyncIterator[str]:
+        """Pull an image, yielding progress lines; PodmanRejected with the registry's word when it fails."""
+        what = f"pull image {reference}"
+        call = Call("pull", what, "POST", "images/pull", {"reference": reference, "quiet": "false"})
+        began, failed = time.monotonic(), True
+        try:
+            async with self._podman.stream(call, read_timeout_s=PULL_SILENCE_S) as response:
+                async for line in streams.lines(response.content.iter_any()):
+                    doc = read(call, line, dict)
+                    if doc.get("error"):
+                        raise PodmanRejected(f"cannot {what}: {doc['error']}")
+                    if doc.get("stream"):
+                        yield str(doc["stream"]).rstrip("\n")
+            failed = False
+        except (GeneratorExit, asyncio.CancelledError):
+            # Whoever stops listening gives up on the pull: that is not Podman's failure.
+            failed = False
+            raise
+        finally:
+            self._podman.counted("pull", began, error=failed)
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Follow events of pods and containers until the connection ends; no bound on silence."""
+        filters = json.dumps({"type": ["container", "pod"]})
+        call = Call("events", "follow events", "GET", "events", {"stream": "true", "filters": filters})
+        async with self._podman.stream(call, read_timeout_s=None) as response:
+            async for line in streams.lines(response.content.iter_any()):
+                yield read(call, line, shapes.runtime_event)
+
+    async def logs(
+        self, container_id: str, container: str, *, follow: bool, tail: int | None
+    ) -> AsyncIterator[LogLine]:
+        """Read a container's log; with follow until it ends. tail: the last so many lines, None for all."""
+        query = {"stdout": "true", "stderr": "true", "follow": "true" if follow else "false"}
+        if tail is not None:
+            query["tail"] = str(tail)
+        call = Call("logs", f"read the log of {container}", "GET", f"containers/{container_id}/logs", query)
+        timeout = None if follow else self._podman.timeout_s
+        async with self._podman.stream(call, read_timeout_s=timeout) as response:
+            async for stream, text in streams.text_lines(response.content.iter_any()):
+                yield LogLine(container, stream, text)
+
+    async def exec(self, container_id: str, command: Sequence[str], timeout_s: float) -> ExecResult:
+        """Run a command through the exec API; at the timeout it is killed and its exit code is 137.
+
+        A command that cannot be found is exit code 127 or 126. PodmanConflict when the container is not running.
+        Leaves two conmon processes behind for 300 s, as Podman's API does.
+        """
+        what = f"run {command[0] if command else 'nothing'} in container {container_id[:SHORT_ID]}"
+        body: dict[str, Any] = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+        create = Call("exec", what, "POST", f"containers/{container_id}/exec", body=body)
+        session = await self._podman.get(create, lambda doc: str(doc["Id"]))
+        inspect = Call("exec_inspect", what, "GET", f"exec/{session}/json")
+        output = bytearray()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._collect(Call("exec", what, "POST", f"exec/{session}/start", body={"Detach": False}), output)
+        except TimeoutError:
+            await self._kill_exec(inspect)
+            output += f"\nkilled: not done within {timeout_s:g} s".encode()
+            result = ExecResult(KILLED, output.decode(errors="replace").lstrip("\n"))
+        else:
+            doc = await self._podman.get(inspect, dict)
+            if doc.get("Running"):
+                raise PodmanUnavailable(f"cannot {what}: the connection ended before the command did")
+            result = ExecResult(int(doc.get("ExitCode") or 0), output.decode(errors="replace"))
+        # The endpoint is missing on 4.3: then the record stays until the container goes.
+        remove = Call("exec_remove", what, "POST", f"exec/{session}/remove", body={"Force": False})
+        with suppress(PodmanConflict, PodmanRejected):
+            await self._podman.request(remove, gone_ok=True)
+        return result
+
+    async def _collect(self, start: Call, output: bytearray) -> None:
+        async with self._podman.stream(start, read_timeout_s=None) as response:
+            async for _, payload in streams.frames(response.content.iter_any()):
+                # Read on when the limit is reached: a full pipe would block the command.
+                output += payload[: max(0, MAX_EXEC_OUTPUT - len(output))]
+
+    async def _kill_exec(self, inspect: Call) -> None:
+        # The API cannot kill an exec; its pid is the host's. The pidfd is checked by a second look, as pids are
+        # reused. Where podsupd is not in the host's PID namespace, or not allowed, the command runs on.
+        with suppress(OSError, PodmanNotFound):
+            pid = int((await self._podman.get(inspect, dict)).get("Pid") or 0)
+            if pid <= 0:
+                return
+            pidfd = os.pidfd_open(pid)
+            try:
+                again = await self._podman.get(inspect, dict)
+                if again.get("Running") and again.get("Pid") == pid:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+
+
+def _shaped(what: str, pod: Mapping[str, Any], containers: list[dict[str, Any]]) -> ObservedPod:
+    try:
+        return shapes.observed_pod(pod, containers)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PodmanRejected(f"cannot {what}: the answer is not libpod's ({error!r})") from error
+
+
+def _check_reports(what: str, body: bytes | None) -> None:
+    """Raise what a removal's report says inside a 200: one report or a list of them, each with an ``Err``."""
+    if not body:
+        return
+    reports = read(Call("remove", what, "DELETE", ""), body, lambda doc: doc if isinstance(doc, list) else [doc])
+    for report in reports:
+        problem = report.get("Err")
+        if problem is not None:
+            raise error_of(what, str(problem), str(problem), HTTP_SERVER_ERROR)
