@@ -97,7 +97,8 @@ class Runtime(Protocol):
 class ProbeTarget:
     """What an attempt needs to know of where it goes, as observed when the probe was registered.
 
-    netns_pid: host pid of the infra container. ip: the pod's own. container_id, oci_*: for exec.
+    netns_pid: host pid of the infra container; infra_id: its id, checked against that process. ip: the pod's own.
+    container_id, oci_*: for exec.
     """
 
     pod: str
@@ -107,6 +108,7 @@ class ProbeTarget:
     container_pid: int = 0
     oci_runtime: str = ""
     oci_config_path: str = ""
+    infra_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,227 @@
+"""The exec probe, by the OCI runtime's own ``exec``, or through Podman where that cannot be used.
+
+``runc exec`` and ``crun exec`` are several times cheaper than Podman's exec and leave no conmon and no exec session
+behind. The command runs as the container's first process does: the ``process`` section of its OCI configuration with
+other ``args``. Sources: runc-exec(8), crun(1), the OCI runtime specification's config.md.
+"""
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import signal
+import tempfile
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from podsupd.errors import PodmanError, ProbeUnrunnable
+from podsupd.model.spec import ExecCommand
+from podsupd.ports import ProbeTarget, Runtime
+from podsupd.probes import tree
+from podsupd.probes.output import Output
+from podsupd.probes.text import clean, reason, seconds
+
+OUTPUT_LIMIT = 4096  # bytes of stdout and stderr that are kept
+REAP_S = 2.0  # what the runtime gets to end by itself after its child was killed, before it is killed too
+REST_SLACK_S = 5.0  # what Podman's exec may take to report its own time-out
+STATE_S = 5.0  # for asking the runtime for a container's state, some 20 ms
+RUNTIMES = ("runc", "crun")  # whose command line and state directory are known
+SBIN = "/usr/local/sbin:/usr/sbin:/usr/bin"  # a user's PATH lacks what root's has
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """How to call the runtime for a container. state_dir: its --root; process: the OCI ``process`` section."""
+
+    binary: str
+    state_dir: str
+    process: dict[str, object]
+
+
+class ExecProbe:
+    """Runs commands in containers. scratch: a directory of our own for the runtime's files."""
+
+    def __init__(self, runtime: Runtime, scratch: Path, *, rootless: bool) -> None:
+        self._runtime = runtime
+        self._scratch = scratch
+        self._rootless = rootless
+
+    async def attempt(self, handler: ExecCommand, target: ProbeTarget, timeout_s: float) -> tuple[bool, str]:
+        """Run the command; return whether it exited with 0 in time, and a sentence.
+
+        Raises ProbeUnrunnable when the container is not running, or Podman cannot be asked.
+        """
+        if not target.container_id:
+            raise ProbeUnrunnable(f"cannot run {shown(handler)}: the container is not running")
+        direct = await asyncio.to_thread(find, target, rootless=self._rootless)
+        if direct is None:
+            return await self._by_podman(handler, target, timeout_s)
+        return await self._by_runtime(direct, handler, target, timeout_s)
+
+    async def _by_podman(self, handler: ExecCommand, target: ProbeTarget, timeout_s: float) -> tuple[bool, str]:
+        try:
+            async with asyncio.timeout(timeout_s + REST_SLACK_S):
+                result = await self._runtime.exec(target.container_id, handler.command, timeout_s)
+        except TimeoutError:
+            return False, late(handler, timeout_s)
+        except PodmanError as error:
+            raise ProbeUnrunnable(f"cannot run {shown(handler)}: {error}") from error
+        return answer(handler, result.exit_code, result.output)
+
+    async def _by_runtime(
+        self, direct: Direct, handler: ExecCommand, target: ProbeTarget, timeout_s: float
+    ) -> tuple[bool, str]:
+        try:
+            folder = Path(await asyncio.to_thread(prepare, self._scratch, direct, handler))
+        except OSError as error:
+            raise ProbeUnrunnable(f"cannot write to {self._scratch}: {reason(error)}") from error
+        try:
+            with Output(OUTPUT_LIMIT) as output:
+                code = await self._run(direct, folder, target.container_id, output, timeout_s)
+                said = output.so_far()
+            if code is None:
+                return False, late(handler, timeout_s)
+            if code < 0:
+                raise ProbeUnrunnable(f"cannot run {shown(handler)}: {direct.binary} died of {_signal(-code)}")
+            if code != 0 and not (folder / "pid").exists():
+                return await self._not_started(direct, handler, target, said)
+            return answer(handler, code, said)
+        except OSError as error:
+            raise ProbeUnrunnable(f"cannot start {direct.binary}: {reason(error)}") from error
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _run(
+        self, direct: Direct, folder: Path, container_id: str, output: Output, timeout_s: float
+    ) -> int | None:
+        """Run the runtime's exec to its end; return its exit code, None when it took too long and was killed."""
+        arguments = ["--root", direct.state_dir, "--log", str(folder / "log"), "exec"]
+        arguments += ["--process", str(folder / "process.json"), "--pid-file", str(folder / "pid"), container_id]
+        process = await asyncio.create_subprocess_exec(
+            direct.binary,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output.writer,
+            stderr=output.writer,
+            start_new_session=True,
+        )
+        output.started()
+        async with AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(_end, process, folder, container_id)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    return await process.wait()
+        return None
+
+    async def _not_started(
+        self, direct: Direct, handler: ExecCommand, target: ProbeTarget, said: bytes
+    ) -> tuple[bool, str]:
+        """Tell a command that cannot be started, which is a failure, from a container that cannot run any."""
+        sentence = f"cannot run {shown(handler)}: {clean(said)}"
+        status = await _status(direct, target.container_id)
+        if status != "running":
+            raise ProbeUnrunnable(f"{sentence} (the container is {status})")
+        return False, sentence
+
+
+def find(target: ProbeTarget, *, rootless: bool) -> Direct | None:
+    """Return how to call the runtime directly, None when something needed is not here: then Podman is asked.
+
+    A rootless Podman's containers live in a user namespace that the runtime would have to be started in.
+    """
+    name = Path(target.oci_runtime).name
+    if rootless or name not in RUNTIMES or not target.oci_config_path:
+        return None
+    binary = shutil.which(target.oci_runtime, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+    state_dir = next((d for d in _state_dirs(name) if (Path(d) / target.container_id).is_dir()), None)
+    if binary is None or state_dir is None:
+        return None
+    try:
+        process = json.loads(Path(target.oci_config_path).read_bytes())["process"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return Direct(binary, state_dir, process) if isinstance(process, dict) else None
+
+
+def _state_dirs(name: str) -> list[str]:
+    """Return where the runtime may keep its state: Podman passes no --root, so it is the runtime's default."""
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    return [f"/run/{name}", *([f"{own}/{name}"] if own else [])]
+
+
+def prepare(scratch: Path, direct: Direct, handler: ExecCommand) -> str:
+    """Write the OCI process section of the command into a new folder; return the folder."""
+    folder = tempfile.mkdtemp(prefix="exec-", dir=scratch)
+    process = {**direct.process, "args": list(handler.command), "terminal": False}
+    process.pop("consoleSize", None)
+    (Path(folder) / "process.json").write_text(json.dumps(process))
+    return folder
+
+
+async def _end(process: asyncio.subprocess.Process, folder: Path, container_id: str) -> None:
+    """Kill what the exec started if it still runs, and reap the runtime; nothing to do after a normal end."""
+    if process.returncode is not None:
+        return
+    await asyncio.to_thread(tree.kill_exec, process.pid, _pid(folder), container_id)
+    try:
+        async with asyncio.timeout(REAP_S):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _pid(folder: Path) -> int:
+    try:
+        return int((folder / "pid").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+async def _status(direct: Direct, container_id: str) -> str:
+    """Return the container's state as the OCI runtime sees it: running, paused, stopped, ..., or gone."""
+    process = await asyncio.create_subprocess_exec(
+        direct.binary,
+        *("--root", direct.state_dir, "state", container_id),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(STATE_S):
+            text, _ = await process.communicate()
+        return str(json.loads(text)["status"])
+    except (TimeoutError, ValueError, KeyError):
+        return "gone"
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def answer(handler: ExecCommand, code: int, output: bytes | str) -> tuple[bool, str]:
+    """Return the result of a command that ended, with what it printed."""
+    said = clean(output)
+    result = f"{shown(handler)} exited with {code}"
+    return code == 0, f"{result}: {said}" if said else result
+
+
+def late(handler: ExecCommand, timeout_s: float) -> str:
+    """Return the sentence for a command that did not end in time."""
+    return f"cannot run {shown(handler)}: timed out after {seconds(timeout_s)}"
+
+
+def shown(handler: ExecCommand) -> str:
+    """Return a command as a shell would take it, shortened."""
+    return f"`{clean(shlex.join(handler.command), 120)}`"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
