@@ -1,0 +1,164 @@
+"""Validated models -> `podsupd.model.spec`, with Kubernetes' defaults filled in and names resolved."""
+
+from podsupd.manifest import schema
+from podsupd.manifest.quantities import milli, whole
+from podsupd.model.spec import (
+    BackoffSpec,
+    ContainerSpec,
+    EmptyDir,
+    ExecCommand,
+    FailureAction,
+    HostPath,
+    HttpGet,
+    PodSpec,
+    PortSpec,
+    ProbeSpec,
+    ProbeType,
+    PullPolicy,
+    Resources,
+    RestartPolicy,
+    Source,
+    TcpSocket,
+    Vantage,
+    VolumeMount,
+    VolumeSpec,
+)
+
+Ports = dict[str, int]
+
+
+def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -> PodSpec:
+    """Build the spec of a pod whose documents have no errors."""
+    rules = policy.spec if policy else schema.PolicySpec()
+    bare = rules.container_names == "Bare"
+    token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
+    containers = tuple(
+        _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in pod.spec.containers
+    )
+    return PodSpec(
+        name=pod.metadata.name,
+        source=source,
+        containers=containers,
+        namespace=pod.metadata.namespace,
+        labels=dict(pod.metadata.labels),
+        annotations=dict(pod.metadata.annotations),
+        volumes=tuple(_volume(v) for v in pod.spec.volumes if v.name not in token_volumes),
+        restart_policy=RestartPolicy(pod.spec.restart_policy),
+        grace_s=float(pod.spec.termination_grace_period_seconds),
+        share_process_namespace=pod.spec.share_process_namespace,
+        probes=tuple(_policy_probe(p, containers) for p in rules.probes),
+        backoff=BackoffSpec(
+            initial_s=rules.backoff.initial_seconds,
+            max_s=rules.backoff.max_seconds,
+            reset_s=rules.backoff.reset_seconds,
+            recreate_after_failures=rules.backoff.recreate_after_failures,
+        ),
+    )
+
+
+def _container(container: schema.Container, runtime_name: str, token_volumes: set[str]) -> ContainerSpec:
+    ports = tuple(_port(p) for p in container.ports)
+    named = {p.name: p.container_port for p in ports if p.name}
+    probes = (
+        (ProbeType.LIVENESS, container.liveness_probe),
+        (ProbeType.READINESS, container.readiness_probe),
+        (ProbeType.STARTUP, container.startup_probe),
+    )
+    latest = container.image.endswith(":latest")
+    return ContainerSpec(
+        name=container.name,
+        runtime_name=runtime_name,
+        image=container.image,
+        pull_policy=PullPolicy(container.image_pull_policy or ("Always" if latest else "IfNotPresent")),
+        command=tuple(container.command),
+        args=tuple(container.args),
+        working_dir=container.working_dir,
+        env=tuple({variable.name: variable.value for variable in container.env}.items()),
+        ports=ports,
+        mounts=tuple(
+            VolumeMount(m.name, m.mount_path, m.read_only)
+            for m in container.volume_mounts
+            if m.name not in token_volumes
+        ),
+        resources=_resources(container.resources),
+        probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
+    )
+
+
+def _port(port: schema.ContainerPort) -> PortSpec:
+    return PortSpec(port.container_port, port.protocol, port.name, port.host_port or None, port.host_ip)
+
+
+def _resources(resources: schema.Resources) -> Resources:
+    limits, requests = resources.limits, resources.requests
+    # As the kubelet: a limit of 0 is no limit, and what has only a limit requests as much.
+    cpu = milli(limits.cpu) if limits.cpu else None
+    memory = whole(limits.memory) if limits.memory else None
+    return Resources(
+        cpu_limit_milli=cpu,
+        memory_limit=memory,
+        cpu_request_milli=cpu if requests.cpu is None else milli(requests.cpu),
+        memory_request=memory if requests.memory is None else whole(requests.memory),
+    )
+
+
+def _volume(volume: schema.Volume) -> VolumeSpec:
+    if volume.host_path:
+        return VolumeSpec(volume.name, HostPath(volume.host_path.path, volume.host_path.type))
+    empty = volume.empty_dir or schema.EmptyDir()  # Kubernetes' default for a volume without a source
+    return VolumeSpec(volume.name, EmptyDir(empty.medium, whole(empty.size_limit) if empty.size_limit else None))
+
+
+def _probe(container: str, kind: ProbeType, probe: schema.Probe, named: Ports) -> ProbeSpec:
+    return ProbeSpec(
+        name=f"{container}/{kind.value.lower()}",
+        type=kind,
+        vantage=Vantage.CONTAINER if probe.exec else Vantage.POD,
+        handler=_handler(probe, probe.exec, named),
+        container=container,
+        initial_delay_s=float(probe.initial_delay_seconds),
+        period_s=float(probe.period_seconds or 10),
+        timeout_s=float(probe.timeout_seconds or 1),
+        success_threshold=probe.success_threshold or 1,
+        failure_threshold=probe.failure_threshold or 3,
+    )
+
+
+def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ...]) -> ProbeSpec:
+    host = probe.vantage == "Host"
+    named = {p.name: p.host_port or p.container_port if host else p.container_port for c in containers for p in c.ports}
+    target = probe.on_failure["restartContainer"] if isinstance(probe.on_failure, dict) else None
+    return ProbeSpec(
+        name=probe.name,
+        type=ProbeType.POLICY,
+        vantage=Vantage.CONTAINER if probe.exec else Vantage(probe.vantage),
+        handler=_handler(probe, probe.exec, named),
+        container=probe.exec.container if probe.exec else None,
+        initial_delay_s=float(probe.initial_delay_seconds),
+        period_s=float(probe.period_seconds or 10),
+        timeout_s=float(probe.timeout_seconds or 1),
+        success_threshold=probe.success_threshold or 1,
+        failure_threshold=probe.failure_threshold or 3,
+        on_failure=FailureAction.RESTART_CONTAINER if target else FailureAction(str(probe.on_failure)),
+        target=target,
+    )
+
+
+def _handler(
+    probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
+) -> HttpGet | TcpSocket | ExecCommand:
+    if command:
+        return ExecCommand(tuple(command.command))
+    if probe.http_get:
+        get = probe.http_get
+        return HttpGet(
+            port=named[get.port] if isinstance(get.port, str) else get.port,
+            path=get.path if get.path.startswith("/") else f"/{get.path}",
+            scheme=get.scheme,
+            host=get.host or None,
+            headers=tuple((h.name, h.value) for h in get.http_headers),
+        )
+    if probe.tcp_socket:
+        port = probe.tcp_socket.port
+        return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)
+    raise AssertionError("rules let a probe without a handler pass")

@@ -1,0 +1,142 @@
+"""The whole of a manifest file: which documents it has, which belong together, and what they make."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from podsupd.manifest import convert, schema
+from podsupd.manifest.documents import Document, read
+from podsupd.manifest.fields import keep_supported
+from podsupd.manifest.report import Report, found, nearest
+from podsupd.manifest.rules import Rules
+from podsupd.manifest.support import OTHER_KINDS, ROOTS
+from podsupd.model.desired import ParsedFile, Problem
+from podsupd.model.spec import PodSpec, Source
+
+M = TypeVar("M", bound=schema.Model)
+
+_EMPTY = "the file declares no pod: write one, or remove the file to remove its pods"
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A document with its metadata.name, however wrong the rest is."""
+
+    document: Document
+    name: str
+
+
+def parse(text: str, source: str) -> ParsedFile:
+    """Parse a manifest file: YAML or JSON, one or more documents; never raises.
+
+    source is the absolute path by which the pods and problems name the file. All errors are reported together; with
+    one there are no pods.
+    """
+    report = Report(source)
+    documents, report.errors[:] = read(text, source)
+    pods: list[_Declared] = []
+    policies: list[_Declared] = []
+    for document in documents:
+        kind = _kind(document, report)
+        if kind:
+            (pods if kind == "Pod" else policies).append(_Declared(document, _name(document)))
+    _once(pods, "Pod", report)
+    _once(policies, "PodPolicy", report)
+    models = _validate_policies(policies, pods, report)
+    built = []
+    for pod in pods:
+        Rules(pod.document, report).pod()
+        model = _validate(schema.Pod, pod.document, report)
+        if model and not report.errors:
+            built.append(
+                (pod.document, convert.pod_spec(model, models.get(pod.name), Source(source, pod.document.line)))
+            )
+    if not pods and not report.errors:
+        report.errors.append(Problem(source, 0, "", _EMPTY))
+    if not report.errors:
+        _runtime_names(built, report)
+    errors = tuple(sorted(report.errors, key=lambda p: p.line))
+    specs = () if errors else tuple(spec for _, spec in built)
+    return ParsedFile(specs, errors, tuple(sorted(report.warnings, key=lambda p: p.line)))
+
+
+def _kind(document: Document, report: Report) -> str | None:
+    """Return the kind of a document that is a Pod or a PodPolicy; report any other."""
+    value = document.value
+    if not isinstance(value, dict):
+        what = found(value, None)
+        report.error(document, (), f"a document must be a mapping with apiVersion, kind and metadata, found {what}")
+        return None
+    kind, version = value.get("kind"), value.get("apiVersion")
+    if not isinstance(kind, str):
+        what = "is required: add it" if kind is None else f"must be a string, found {found(kind, None)}"
+        report.error(document, ("kind",), f"{what}: the supported kinds are Pod and PodPolicy")
+        return None
+    if kind in OTHER_KINDS:
+        report.error(document, ("kind",), f"{kind} is not supported yet: {OTHER_KINDS[kind]}")
+        return None
+    if kind not in ROOTS:
+        near = nearest(kind, ROOTS)
+        way_out = f'did you mean "{near}"?' if near else "the supported kinds are Pod and PodPolicy"
+        report.error(document, ("kind",), f'unknown kind "{kind}": {way_out}')
+        return None
+    if version != ROOTS[kind]:
+        has = "found nothing" if version is None else f"found {found(version, document.raw(('apiVersion',)))}"
+        report.error(document, ("apiVersion",), f"must be {ROOTS[kind]} for a {kind}, {has}")
+        document.value["apiVersion"] = ROOTS[kind]  # said once; the rest of the document is checked all the same
+    return kind
+
+
+def _name(document: Document) -> str:
+    metadata = document.value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _once(declared: list[_Declared], kind: str, report: Report) -> None:
+    seen: dict[str, int] = {}
+    for one in declared:
+        if one.name and one.name in seen:
+            message = f'a {kind} of the name "{one.name}" is already on line {seen[one.name]}: keep or rename one'
+            report.error(one.document, ("metadata", "name"), message)
+        else:
+            seen[one.name] = one.document.line_of(("metadata", "name"))
+
+
+def _validate_policies(policies: list[_Declared], pods: list[_Declared], report: Report) -> dict[str, schema.PodPolicy]:
+    models = {}
+    by_name = {pod.name: pod.document for pod in pods if pod.name}
+    for policy in policies:
+        pod = by_name.get(policy.name)
+        if policy.name and pod is None:
+            near = nearest(policy.name, by_name)
+            way_out = f'did you mean "{near}"?' if near else "put the PodPolicy into the file of its pod"
+            message = f'there is no Pod of the name "{policy.name}" in this file: {way_out}'
+            report.error(policy.document, ("metadata", "name"), message)
+        Rules(policy.document, report).policy(pod)
+        model = _validate(schema.PodPolicy, policy.document, report)
+        if model:
+            models[policy.name] = model
+    return models
+
+
+def _validate(model: type[M], document: Document, report: Report) -> M | None:
+    kept: Any = keep_supported(document, model.__name__, report)
+    try:
+        return model.model_validate(kept)
+    except ValidationError as error:
+        report.invalid(document, error)
+        return None
+
+
+def _runtime_names(built: list[tuple[Document, PodSpec]], report: Report) -> None:
+    """Pods and containers share one name space in Podman."""
+    taken = {spec.name: f'the pod "{spec.name}"' for _, spec in built}
+    for document, spec in built:
+        for index, container in enumerate(spec.containers):
+            name = container.runtime_name
+            if name in taken:
+                message = f'its name in Podman, "{name}", is that of {taken[name]} too: rename one'
+                report.error(document, ("spec", "containers", index, "name"), message)
+            taken[name] = f'the container "{container.name}" of the pod "{spec.name}"'

@@ -1,0 +1,192 @@
+"""Kubernetes' rules between fields, checked on plain values so that one wrong field hides no other error.
+
+Whatever has the wrong shape is passed over here: `schema` reports it.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from podsupd.manifest import names
+from podsupd.manifest.documents import Document, Path
+from podsupd.manifest.quantities import parse_quantity
+from podsupd.manifest.report import Report, nearest
+
+HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+VOLUME_SOURCES_HINT = "hostPath or emptyDir"
+
+_ANY_ADDRESS = frozenset(("", "0.0.0.0", "::"))  # noqa: S104  an address to compare with, not to bind
+
+
+class Rules:
+    """The checks of one document."""
+
+    def __init__(self, document: Document, report: Report) -> None:
+        """document: as read, with everything that is not supported still in it."""
+        self.document = document
+        self.report = report
+        self.root = document.value
+
+    def pod(self) -> None:
+        """Check a Pod."""
+        self._metadata()
+        spec = _mapping(self.root.get("spec"))
+        containers = list(_items(spec, "containers", ("spec",)))
+        volumes = list(_items(spec, "volumes", ("spec",)))
+        self._unique(containers, "name", "a container")
+        self._unique(volumes, "name", "a volume")
+        for path, volume in volumes:
+            sources = [key for key in volume if key != "name" and volume[key] is not None]
+            if len(sources) > 1:
+                self._error(path, f"a volume has one source, found {_listed(sources)}: keep one of them")
+        known = {v["name"] for _, v in volumes if isinstance(v.get("name"), str)}
+        for path, container in containers:
+            self._container(path, container, known)
+        self._host_ports(containers)
+
+    def policy(self, pod: Document | None) -> None:
+        """Check a PodPolicy against the pod that it is for."""
+        self._metadata()
+        spec = _mapping(self.root.get("spec"))
+        containers = list(_items(_mapping(pod.value.get("spec")), "containers", ("spec",))) if pod else []
+        known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
+        probes = list(_items(spec, "probes", ("spec",)))
+        self._unique(probes, "name", "a probe")
+        for path, probe in probes:
+            self._probe(path, probe, [port for _, c in containers for _, port in _items(c, "ports", ())])
+            command = _mapping(probe.get("exec"))
+            if command and probe.get("from") == "Host":
+                way_out = "use from: Pod with exec.container, or httpGet or tcpSocket"
+                self._error((*path, "exec"), f"not supported yet from the host: {way_out}")
+            failure = _mapping(probe.get("onFailure"))
+            if pod:
+                self._reference((*path, "exec", "container"), command.get("container"), known, "container")
+                self._reference((*path, "onFailure"), failure.get("restartContainer"), known, "container")
+        backoff = _mapping(spec.get("backoff"))
+        first, last = backoff.get("initialSeconds", 10), backoff.get("maxSeconds", 300)
+        if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
+            self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
+
+    def _error(self, path: Path, message: str) -> None:
+        self.report.error(self.document, path, message)
+
+    def _metadata(self) -> None:
+        metadata = _mapping(self.root.get("metadata"))
+        namespace = metadata.get("namespace")
+        if isinstance(namespace, str) and namespace != "default":
+            why = "a single host has one flat name space, in which the pod is known by its name alone"
+            self.report.warning(self.document, ("metadata", "namespace"), f"kept as metadata only: {why}")
+        for field, check in (("labels", names.label_value), ("annotations", None)):
+            for key, value in _mapping(metadata.get(field)).items():
+                for rule, text in ((names.qualified_name, key), (check, value)):
+                    if rule and isinstance(text, str):
+                        self._apply(rule, text, ("metadata", field, key))
+
+    def _apply(self, rule: Any, text: str, path: Path) -> None:
+        try:
+            rule(text)
+        except ValueError as error:
+            self._error(path, str(error))
+
+    def _unique(self, items: list[tuple[Path, dict[str, Any]]], field: str, what: str) -> None:
+        seen: dict[str, Path] = {}
+        for path, item in items:
+            name = item.get(field)
+            if isinstance(name, str) and name in seen:
+                first = self.document.line_of((*seen[name], field))
+                self._error((*path, field), f'{what} of the name "{name}" is already on line {first}: rename one')
+            elif isinstance(name, str) and name:
+                seen[name] = path
+
+    def _reference(self, path: Path, name: object, known: set[str], what: str) -> None:
+        if isinstance(name, str) and name and name not in known:
+            near = nearest(name, known)
+            have = f'did you mean "{near}"?' if near else f"the pod has {_listed(sorted(known)) or 'none'}"
+            self._error(path, f'there is no {what} of the name "{name}": {have}')
+
+    def _container(self, path: Path, container: dict[str, Any], volumes: set[str]) -> None:
+        ports = list(_items(container, "ports", path))
+        self._unique(ports, "name", "a port")
+        mounts = list(_items(container, "volumeMounts", path))
+        self._unique(mounts, "mountPath", "a mount")
+        for at, mount in mounts:
+            self._reference((*at, "name"), mount.get("name"), volumes, "volume")
+        for field in PROBES:
+            if isinstance(container.get(field), dict):
+                self._probe((*path, field), container[field], [port for _, port in ports])
+                successes = container[field].get("successThreshold")
+                if field != "readinessProbe" and isinstance(successes, int) and successes > 1:
+                    what = f"must be 1 for a {field}, found {successes}: only readiness can ask for more"
+                    self._error((*path, field, "successThreshold"), what)
+        seen: dict[str, int] = {}
+        for at, variable in _items(container, "env", path):
+            name = variable.get("name")
+            if isinstance(name, str) and name in seen:
+                message = f'"{name}" is already set on line {seen[name]}: the last value is used'
+                self.report.warning(self.document, (*at, "name"), message)
+            elif isinstance(name, str):
+                seen[name] = self.document.line_of((*at, "name"))
+        self._resources((*path, "resources"), _mapping(container.get("resources")))
+
+    def _probe(self, path: Path, probe: dict[str, Any], ports: list[dict[str, Any]]) -> None:
+        handlers = [name for name in HANDLERS if probe.get(name) is not None]
+        if len(handlers) != 1:
+            has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
+            self._error(path, f"a probe has exactly one of exec, httpGet and tcpSocket, {has}")
+        known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
+        for name in ("httpGet", "tcpSocket"):
+            port = _mapping(probe.get(name)).get("port")
+            if isinstance(port, str) and not port.isdigit() and port not in known:
+                near = nearest(port, known)
+                have = f'did you mean "{near}"?' if near else "name it under ports, or write its number"
+                self._error((*path, name, "port"), f'there is no port of the name "{port}": {have}')
+
+    def _resources(self, path: Path, resources: dict[str, Any]) -> None:
+        limits, requests = _mapping(resources.get("limits")), _mapping(resources.get("requests"))
+        for name in ("cpu", "memory"):
+            limit, request = _quantity(limits.get(name)), _quantity(requests.get(name))
+            if limit is not None and request is not None and request > limit:
+                has = f"found {requests[name]} over {limits[name]}"
+                self._error((*path, "requests", name), f"must not exceed the limit, {has}: raise the limit")
+
+    def _host_ports(self, containers: list[tuple[Path, dict[str, Any]]]) -> None:
+        seen: list[tuple[Path, int, str, str]] = []
+        for path, container in containers:
+            for at, port in _items(container, "ports", path):
+                number, ip = port.get("hostPort"), port.get("hostIP") or ""
+                protocol = port.get("protocol") or "TCP"
+                if not isinstance(number, int) or not number or not isinstance(ip, str):
+                    continue
+                for other, *taken in seen:
+                    same = [number, protocol] == taken[:2]
+                    if same and (ip == taken[2] or ip in _ANY_ADDRESS or taken[2] in _ANY_ADDRESS):
+                        line = self.document.line_of((*other, "hostPort"))
+                        message = f"{number}/{protocol} is already published on line {line}: choose another port"
+                        self._error((*at, "hostPort"), message)
+                        break
+                else:
+                    seen.append((at, number, protocol, ip))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(holder: dict[str, Any], field: str, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the mappings in a list, with their paths."""
+    value = holder.get(field)
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        if isinstance(item, dict):
+            yield (*path, field, index), item
+
+
+def _quantity(value: object) -> Fraction | None:
+    try:
+        return None if value is None else parse_quantity(value)
+    except ValueError:
+        return None
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

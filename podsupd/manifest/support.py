@@ -1,0 +1,371 @@
+"""The one table of every field of the Kubernetes Pod API and of PodPolicy, and what podsupd makes of it.
+
+A field is supported; ignored, because it has no meaning on a single host (accepted with a warning that says why);
+or not supported yet (an error that gives the way out). Types are named as in the Kubernetes API reference; the
+Pod API is that of Kubernetes 1.31 and later, with fields that newer releases added. What stands here as supported
+is exactly what `schema` can take.
+
+A field is written ``name``, ``name:Type`` for an object, ``name:Type*`` for a list of objects.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Support(StrEnum):
+    """What is made of a field; INHERITED: as of the field that holds its object."""
+
+    SUPPORTED = "Supported"
+    IGNORED = "Ignored"
+    LATER = "NotSupportedYet"
+    INHERITED = "Inherited"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A row of the table.
+
+    type: of the object or of each list item, empty for plain values. many: a list. why: the reason (ignored) or the
+    way out (not supported yet). quiet: values that say what happens anyway, accepted without a word.
+    """
+
+    support: Support
+    type: str = ""
+    many: bool = False
+    why: str = ""
+    quiet: tuple[object, ...] = ()
+
+
+def _rows(support: Support, names: str, why: str = "", quiet: tuple[object, ...] = ()) -> dict[str, Field]:
+    rows = {}
+    for word in names.split():
+        name, _, of = word.partition(":")
+        rows[name] = Field(support, of.removesuffix("*"), of.endswith("*"), why, quiet)
+    return rows
+
+
+def _supported(names: str) -> dict[str, Field]:
+    return _rows(Support.SUPPORTED, names)
+
+
+def _ignored(names: str, why: str, *quiet: object) -> dict[str, Field]:
+    return _rows(Support.IGNORED, names, why, quiet)
+
+
+def _later(names: str, way_out: str, *quiet: object) -> dict[str, Field]:
+    return _rows(Support.LATER, names, way_out, (*quiet, "", []) if quiet else ("", []))
+
+
+_NO_SCHEDULER = "a single host has no scheduler"
+_NO_API = "there is no API server to set or read it"
+_REMOVE = "remove it"
+_STATIC_VOLUME = "use hostPath or emptyDir"
+
+_METADATA = {
+    **_supported("name namespace labels annotations"),
+    **_later("generateName", "give the pod a fixed metadata.name"),
+    **_ignored(
+        "creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generation "
+        "managedFields:ManagedFieldsEntry* ownerReferences:OwnerReference* resourceVersion selfLink uid",
+        _NO_API,
+    ),
+}
+
+_POD_SPEC = {
+    **_supported("containers:Container* volumes:Volume*"),
+    **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace"),
+    **_ignored(
+        "affinity:Affinity nodeName nodeSelector tolerations:Toleration* schedulingGates:PodSchedulingGate* "
+        "schedulingGroup:PodSchedulingGroup topologySpreadConstraints:TopologySpreadConstraint* overhead "
+        "priorityClassName",
+        _NO_SCHEDULER,
+    ),
+    **_ignored("schedulerName", _NO_SCHEDULER, "default-scheduler"),
+    **_ignored("preemptionPolicy", _NO_SCHEDULER, "PreemptLowerPriority"),
+    **_ignored("priority", _NO_SCHEDULER, 0),
+    **_ignored("evictionResponders:EvictionResponder*", "a single host has nowhere to evict a pod to"),
+    **_ignored("serviceAccount serviceAccountName", "there is no API server to have an account with", "default"),
+    **_ignored("automountServiceAccountToken", "there is no API server to have an account with", True, False),
+    **_ignored("enableServiceLinks", "there are no Services", True, False),
+    **_ignored("imagePullSecrets:LocalObjectReference*", "Podman's own auth.json holds the registries' credentials"),
+    **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
+    **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
+    **_later("initContainers:Container*", "do the step at the start of the container's own command"),
+    **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
+    **_later("hostNetwork", "publish ports with hostPort", False),
+    **_later("hostPID hostIPC", _REMOVE, False),
+    **_later("hostUsers", _REMOVE, True),
+    **_later("hostname hostnameOverride subdomain", "the host name is the pod's name"),
+    **_later("setHostnameAsFQDN", _REMOVE, False),
+    **_later("hostAliases:HostAlias*", "resolve the names by DNS"),
+    **_later("dnsPolicy", "the pod resolves names as Podman is set up to", "ClusterFirst", "Default"),
+    **_later("dnsConfig:PodDNSConfig", "the pod resolves names as Podman is set up to", {}),
+    **_later("securityContext:PodSecurityContext", _REMOVE, {}),
+    **_later("activeDeadlineSeconds", _REMOVE),
+    **_later("resourceClaims:PodResourceClaim*", _REMOVE),
+    **_later("resources:ResourceRequirements", "set resources on each container", {}),
+    **_later("runtimeClassName", "Podman's containers.conf chooses the runtime"),
+}
+
+_CONTAINER = {
+    **_supported("name image imagePullPolicy command args workingDir env:EnvVar* ports:ContainerPort*"),
+    **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
+    **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
+    **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
+    **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
+    **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
+    **_later("envFrom:EnvFromSource*", "write the variables under env"),
+    **_later("lifecycle:Lifecycle", "handle the start and SIGTERM in the container's own command", {}),
+    **_later("restartPolicy restartPolicyRules:ContainerRestartRule*", "use the pod's spec.restartPolicy"),
+    **_later("securityContext:SecurityContext", _REMOVE, {}),
+    **_later("stdin stdinOnce tty", _REMOVE, False),
+    **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
+}
+
+_PROBE = {
+    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction"),
+    **_supported("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold"),
+    **_later("grpc:GRPCAction", "use tcpSocket, or exec with a client in the image"),
+}
+
+_VOLUME = {
+    **_supported("name hostPath:HostPathVolumeSource emptyDir:EmptyDirVolumeSource"),
+    **_later("configMap:ConfigMapVolumeSource secret:SecretVolumeSource", "put the files on the host and use hostPath"),
+    **_later("downwardAPI:DownwardAPIVolumeSource projected:ProjectedVolumeSource", "use hostPath or env"),
+    **_later("persistentVolumeClaim:PersistentVolumeClaimVolumeSource", "use hostPath"),
+    **_later("image:ImageVolumeSource", "copy the files to the host and use hostPath"),
+    **_later(
+        "awsElasticBlockStore:AWSElasticBlockStoreVolumeSource azureDisk:AzureDiskVolumeSource "
+        "azureFile:AzureFileVolumeSource cephfs:CephFSVolumeSource cinder:CinderVolumeSource csi:CSIVolumeSource "
+        "ephemeral:EphemeralVolumeSource fc:FCVolumeSource flexVolume:FlexVolumeSource flocker:FlockerVolumeSource "
+        "gcePersistentDisk:GCEPersistentDiskVolumeSource gitRepo:GitRepoVolumeSource "
+        "glusterfs:GlusterfsVolumeSource iscsi:ISCSIVolumeSource nfs:NFSVolumeSource "
+        "photonPersistentDisk:PhotonPersistentDiskVolumeSource portworxVolume:PortworxVolumeSource "
+        "quobyte:QuobyteVolumeSource rbd:RBDVolumeSource scaleIO:ScaleIOVolumeSource "
+        "storageos:StorageOSVolumeSource vsphereVolume:VsphereVirtualDiskVolumeSource",
+        "mount it on the host and use hostPath",
+    ),
+}
+
+_POLICY_SPEC = {
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff"),
+    **_later("stop signals update after", _REMOVE),
+}
+
+TABLE: dict[str, dict[str, Field]] = {
+    "Pod": {
+        **_supported("apiVersion kind metadata:ObjectMeta spec:PodSpec"),
+        **_ignored("status:PodStatus", "podsupd observes the status itself"),
+    },
+    "ObjectMeta": _METADATA,
+    "PodSpec": _POD_SPEC,
+    "Container": _CONTAINER,
+    "EphemeralContainer": _CONTAINER | _later("targetContainerName", _REMOVE),
+    "Probe": _PROBE | _later("terminationGracePeriodSeconds", "set it in the pod's spec"),
+    "HTTPGetAction": _supported("host httpHeaders:HTTPHeader* path port scheme") | _later("protocol", _REMOVE),
+    "HTTPHeader": _supported("name value"),
+    "TCPSocketAction": _supported("host port"),
+    "ExecAction": _supported("command"),
+    "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
+    "EnvVar": _supported("name value") | _later("valueFrom:EnvVarSource", "write the value as `value`"),
+    "ResourceRequirements": {
+        **_supported("limits:ResourceList requests:ResourceList"),
+        **_later("claims:ResourceClaim*", _REMOVE),
+    },
+    "ResourceList": {
+        **_supported("cpu memory"),
+        **_ignored("ephemeral-storage", "nothing on the host evicts a pod for its disk"),
+    },
+    "Volume": _VOLUME,
+    "HostPathVolumeSource": _supported("path type"),
+    "EmptyDirVolumeSource": _supported("medium sizeLimit") | _later("mode", "set it in the container's own command"),
+    "VolumeMount": {
+        **_supported("name mountPath readOnly"),
+        **_later("subPath subPathExpr", "mount a volume of its own"),
+        **_later("mountPropagation", _REMOVE, "None"),
+        **_later("recursiveReadOnly", "use readOnly", "Disabled"),
+        **_later("bindMountOptions", _REMOVE),
+    },
+    "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
+    "PolicyMeta": _supported("name namespace labels annotations"),
+    "PodPolicySpec": _POLICY_SPEC,
+    "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec"),
+    "PolicyExec": _supported("container command"),
+    "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
+}
+
+# The objects inside of fields that are ignored or not supported yet: named so that a field in the wrong place can be
+# told from one that does not exist.
+_INNER = {
+    "ManagedFieldsEntry": "apiVersion fieldsType fieldsV1 manager operation subresource time",
+    "OwnerReference": "apiVersion blockOwnerDeletion controller kind name uid",
+    "Affinity": "nodeAffinity:NodeAffinity podAffinity:PodAffinity podAntiAffinity:PodAntiAffinity",
+    "NodeAffinity": (
+        "preferredDuringSchedulingIgnoredDuringExecution:PreferredSchedulingTerm* "
+        "requiredDuringSchedulingIgnoredDuringExecution:NodeSelector"
+    ),
+    "PreferredSchedulingTerm": "preference:NodeSelectorTerm weight",
+    "NodeSelectorTerm": "matchExpressions:NodeSelectorRequirement* matchFields:NodeSelectorRequirement*",
+    "NodeSelectorRequirement": "key operator values",
+    "NodeSelector": "nodeSelectorTerms:NodeSelectorTerm*",
+    "PodAffinity": (
+        "preferredDuringSchedulingIgnoredDuringExecution:WeightedPodAffinityTerm* "
+        "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
+    ),
+    "WeightedPodAffinityTerm": "podAffinityTerm:PodAffinityTerm weight",
+    "PodAffinityTerm": (
+        "labelSelector:LabelSelector matchLabelKeys mismatchLabelKeys namespaceSelector:LabelSelector namespaces "
+        "topologyKey"
+    ),
+    "LabelSelector": "matchExpressions:LabelSelectorRequirement* matchLabels",
+    "LabelSelectorRequirement": "key operator values",
+    "PodAntiAffinity": (
+        "preferredDuringSchedulingIgnoredDuringExecution:WeightedPodAffinityTerm* "
+        "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
+    ),
+    "EnvVarSource": (
+        "configMapKeyRef:ConfigMapKeySelector fieldRef:ObjectFieldSelector fileKeyRef:FileKeySelector "
+        "resourceFieldRef:ResourceFieldSelector secretKeyRef:SecretKeySelector"
+    ),
+    "ConfigMapKeySelector": "key name optional",
+    "ObjectFieldSelector": "apiVersion fieldPath",
+    "FileKeySelector": "key optional path volumeName",
+    "ResourceFieldSelector": "containerName divisor resource",
+    "SecretKeySelector": "key name optional",
+    "EnvFromSource": "configMapRef:ConfigMapEnvSource prefix secretRef:SecretEnvSource",
+    "ConfigMapEnvSource": "name optional",
+    "SecretEnvSource": "name optional",
+    "Lifecycle": "postStart:LifecycleHandler preStop:LifecycleHandler stopSignal",
+    "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
+    "SleepAction": "seconds",
+    "GRPCAction": "mode port service",
+    "ContainerResizePolicy": "resourceName restartPolicy",
+    "ResourceClaim": "name request",
+    "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",
+    "ContainerRestartRuleOnExitCodes": "operator values",
+    "SecurityContext": (
+        "allowPrivilegeEscalation appArmorProfile:AppArmorProfile capabilities:Capabilities privileged procMount "
+        "readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser seLinuxOptions:SELinuxOptions "
+        "seccompProfile:SeccompProfile windowsOptions:WindowsSecurityContextOptions"
+    ),
+    "AppArmorProfile": "localhostProfile type",
+    "Capabilities": "add drop",
+    "SELinuxOptions": "level role type user",
+    "SeccompProfile": "localhostProfile type",
+    "WindowsSecurityContextOptions": "gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName",
+    "VolumeDevice": "devicePath name",
+    "PodDNSConfig": "nameservers options:PodDNSConfigOption* searches",
+    "PodDNSConfigOption": "name value",
+    "EvictionResponder": "name priority",
+    "HostAlias": "hostnames ip",
+    "LocalObjectReference": "name",
+    "PodOS": "name",
+    "PodReadinessGate": "conditionType",
+    "PodResourceClaim": "name resourceClaimName resourceClaimTemplateName",
+    "PodSchedulingGate": "name",
+    "PodSchedulingGroup": "podGroupName",
+    "PodSecurityContext": (
+        "appArmorProfile:AppArmorProfile fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser "
+        "seLinuxChangePolicy seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile supplementalGroups "
+        "supplementalGroupsPolicy sysctls:Sysctl* windowsOptions:WindowsSecurityContextOptions"
+    ),
+    "Sysctl": "name value",
+    "Toleration": "effect key operator tolerationSeconds value",
+    "TopologySpreadConstraint": (
+        "labelSelector:LabelSelector matchLabelKeys maxSkew minDomains nodeAffinityPolicy nodeTaintsPolicy "
+        "topologyKey whenUnsatisfiable"
+    ),
+    "AWSElasticBlockStoreVolumeSource": "fsType partition readOnly volumeID",
+    "AzureDiskVolumeSource": "cachingMode diskName diskURI fsType kind readOnly",
+    "AzureFileVolumeSource": "readOnly secretName shareName",
+    "CephFSVolumeSource": "monitors path readOnly secretFile secretRef:LocalObjectReference user",
+    "CinderVolumeSource": "fsType readOnly secretRef:LocalObjectReference volumeID",
+    "ConfigMapVolumeSource": "defaultMode defaultUser items:KeyToPath* name optional",
+    "KeyToPath": "key mode path user",
+    "CSIVolumeSource": "driver fsType nodePublishSecretRef:LocalObjectReference readOnly volumeAttributes",
+    "DownwardAPIVolumeSource": "defaultMode defaultUser items:DownwardAPIVolumeFile*",
+    "DownwardAPIVolumeFile": "fieldRef:ObjectFieldSelector mode path resourceFieldRef:ResourceFieldSelector user",
+    "EphemeralVolumeSource": "volumeClaimTemplate:PersistentVolumeClaimTemplate",
+    "PersistentVolumeClaimTemplate": "metadata:ObjectMeta spec:PersistentVolumeClaimSpec",
+    "PersistentVolumeClaimSpec": (
+        "accessModes dataSource:TypedLocalObjectReference dataSourceRef:TypedObjectReference "
+        "resources:VolumeResourceRequirements selector:LabelSelector storageClassName volumeAttributesClassName "
+        "volumeMode volumeName"
+    ),
+    "TypedLocalObjectReference": "apiGroup kind name",
+    "TypedObjectReference": "apiGroup kind name namespace",
+    "VolumeResourceRequirements": "limits requests",
+    "FCVolumeSource": "fsType lun readOnly targetWWNs wwids",
+    "FlexVolumeSource": "driver fsType options readOnly secretRef:LocalObjectReference",
+    "FlockerVolumeSource": "datasetName datasetUUID",
+    "GCEPersistentDiskVolumeSource": "fsType partition pdName readOnly",
+    "GitRepoVolumeSource": "directory repository revision",
+    "GlusterfsVolumeSource": "endpoints path readOnly",
+    "ImageVolumeSource": "pullPolicy reference",
+    "ISCSIVolumeSource": (
+        "chapAuthDiscovery chapAuthSession fsType initiatorName iqn iscsiInterface lun portals readOnly "
+        "secretRef:LocalObjectReference targetPortal"
+    ),
+    "NFSVolumeSource": "path readOnly server",
+    "PersistentVolumeClaimVolumeSource": "claimName readOnly",
+    "PhotonPersistentDiskVolumeSource": "fsType pdID",
+    "PortworxVolumeSource": "fsType readOnly volumeID",
+    "ProjectedVolumeSource": "defaultMode defaultUser sources:VolumeProjection*",
+    "VolumeProjection": (
+        "clusterTrustBundle:ClusterTrustBundleProjection configMap:ConfigMapProjection "
+        "downwardAPI:DownwardAPIProjection podCertificate:PodCertificateProjection secret:SecretProjection "
+        "serviceAccountToken:ServiceAccountTokenProjection"
+    ),
+    "ClusterTrustBundleProjection": "labelSelector:LabelSelector name optional path signerName user",
+    "ConfigMapProjection": "items:KeyToPath* name optional",
+    "DownwardAPIProjection": "items:DownwardAPIVolumeFile*",
+    "PodCertificateProjection": (
+        "certificateChainPath credentialBundlePath keyPath keyType maxExpirationSeconds signerName user userAnnotations"
+    ),
+    "SecretProjection": "items:KeyToPath* name optional",
+    "ServiceAccountTokenProjection": "audience expirationSeconds path user",
+    "QuobyteVolumeSource": "group readOnly registry tenant user volume",
+    "RBDVolumeSource": "fsType image keyring monitors pool readOnly secretRef:LocalObjectReference user",
+    "ScaleIOVolumeSource": (
+        "fsType gateway protectionDomain readOnly secretRef:LocalObjectReference sslEnabled storageMode storagePool "
+        "system volumeName"
+    ),
+    "SecretVolumeSource": "defaultMode defaultUser items:KeyToPath* optional secretName",
+    "StorageOSVolumeSource": "fsType readOnly secretRef:LocalObjectReference volumeName volumeNamespace",
+    "VsphereVirtualDiskVolumeSource": "fsType storagePolicyID storagePolicyName volumePath",
+    "PodStatus": (
+        "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus "
+        "hostIP hostIPs initContainerStatuses message nodeAllocatableResourceClaimStatuses nominatedNodeName "
+        "observedGeneration phase podIP podIPs qosClass reason resize resourceClaimStatuses resources startTime "
+        "volumeHealth"
+    ),
+}
+TABLE |= {name: _rows(Support.INHERITED, fields) for name, fields in _INNER.items() if name not in TABLE}
+
+ROOTS = {"Pod": "v1", "PodPolicy": "podsupd.io/v1"}
+"""The supported kinds, which are also names of types in the table, and their apiVersion."""
+
+_OTHER_KINDS = {
+    "v1": (
+        "Binding ConfigMap Endpoints Event LimitRange List Namespace Node PersistentVolume PersistentVolumeClaim "
+        "PodTemplate ReplicationController ResourceQuota Secret Service ServiceAccount"
+    ),
+    "apps/v1": "DaemonSet Deployment ReplicaSet StatefulSet ControllerRevision",
+    "batch/v1": "CronJob Job",
+    "networking.k8s.io/v1": "Ingress IngressClass NetworkPolicy",
+}
+_WAYS_OUT = {
+    "ConfigMap": "write the values under env, or put the files on the host and use a hostPath volume",
+    "Secret": "put the files on the host and use a hostPath volume",
+    "PersistentVolumeClaim": "use a hostPath volume",
+    "Service": "publish ports with hostPort",
+    "Ingress": "publish ports with hostPort",
+    "List": "write each of its items as a document of its own",
+} | dict.fromkeys(
+    ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "ReplicationController", "PodTemplate"],
+    "write its template as a Pod with a metadata.name",
+)
+OTHER_KINDS: dict[str, str] = {
+    kind: _WAYS_OUT.get(kind, "remove the document") for kinds in _OTHER_KINDS.values() for kind in kinds.split()
+}
+"""Kinds of Kubernetes that are not supported yet -> the way out."""
