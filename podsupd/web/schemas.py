@@ -1,0 +1,234 @@
+"""JSON Schemas (2020-12) of what the control endpoint says and takes; nothing is sent that is not here."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+_STRING: Json = {"type": "string"}
+_NUMBER: Json = {"type": "number"}
+_INTEGER: Json = {"type": "integer"}
+_BOOLEAN: Json = {"type": "boolean"}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_NAMED: Json = {"type": "object", "additionalProperties": _STRING}
+
+
+def _maybe(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _list(schema: Json) -> Json:
+    return {"type": "array", "items": schema}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: Json, optional: Json | None = None) -> Json:
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+_TERMINATED = _object(
+    {"exitCode": _INTEGER},
+    {
+        "signal": _INTEGER,
+        "reason": _STRING,
+        "message": _STRING,
+        "startedAt": _TIME,
+        "finishedAt": _TIME,
+        "containerID": _STRING,
+    },
+)
+_WAITING = _object({}, {"reason": _STRING, "message": _STRING})
+_RUNNING = _object({}, {"startedAt": _TIME})
+
+_PROBE_FIELDS = {
+    "initialDelaySeconds": _NUMBER,
+    "periodSeconds": _NUMBER,
+    "timeoutSeconds": _NUMBER,
+    "successThreshold": _INTEGER,
+    "failureThreshold": _INTEGER,
+}
+_HTTP_GET = _object(
+    {"port": _INTEGER, "path": _STRING, "scheme": _STRING},
+    {"host": _STRING, "httpHeaders": _list(_object({"name": _STRING, "value": _STRING}))},
+)
+_TCP_SOCKET = _object({"port": _INTEGER}, {"host": _STRING})
+_EXEC = _object({"command": _list(_STRING)})
+
+_CONTAINER_SPEC = _object(
+    {"name": _STRING, "image": _STRING, "imagePullPolicy": _STRING},
+    {
+        "command": _list(_STRING),
+        "args": _list(_STRING),
+        "workingDir": _STRING,
+        "env": _list(_object({"name": _STRING, "value": _STRING})),
+        "ports": _list(
+            _object(
+                {"containerPort": _INTEGER, "protocol": _STRING},
+                {"name": _STRING, "hostPort": _INTEGER, "hostIP": _STRING},
+            )
+        ),
+        "volumeMounts": _list(_object({"name": _STRING, "mountPath": _STRING, "readOnly": _BOOLEAN})),
+        "resources": _object({}, {"limits": _NAMED, "requests": _NAMED}),
+        "livenessProbe": _ref("ProbeSpec"),
+        "readinessProbe": _ref("ProbeSpec"),
+        "startupProbe": _ref("ProbeSpec"),
+    },
+)
+
+SCHEMAS: dict[str, Json] = {
+    "Any": {"type": "object"},
+    "Empty": _object({}),
+    "Prune": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Pruned": _object({"confirmed": _BOOLEAN, "held": _NAMED}),
+    "Problem": _object(
+        {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
+    ),
+    "ProbeSpec": _object(_PROBE_FIELDS, {"httpGet": _HTTP_GET, "tcpSocket": _TCP_SOCKET, "exec": _EXEC}),
+    "PodSpec": _object(
+        {
+            "containers": _list(_CONTAINER_SPEC),
+            "restartPolicy": {"enum": ["Always", "OnFailure", "Never"]},
+            "terminationGracePeriodSeconds": _NUMBER,
+            "shareProcessNamespace": _BOOLEAN,
+        },
+        {
+            "volumes": _list(
+                _object(
+                    {"name": _STRING},
+                    {
+                        "hostPath": _object({"path": _STRING, "type": _STRING}),
+                        "emptyDir": _object({}, {"medium": _STRING, "sizeLimit": _STRING}),
+                    },
+                )
+            )
+        },
+    ),
+    "ContainerStatus": _object(
+        {
+            "name": _STRING,
+            "image": _STRING,
+            "imageID": _STRING,
+            "ready": _BOOLEAN,
+            "started": _BOOLEAN,
+            "restartCount": _INTEGER,
+            "state": _object({}, {"waiting": _WAITING, "running": _RUNNING, "terminated": _TERMINATED}),
+            "lastState": _object({}, {"terminated": _TERMINATED}),
+        },
+        {"containerID": _STRING},
+    ),
+    "Condition": _object(
+        {"type": _STRING, "status": {"enum": ["True", "False", "Unknown"]}}, {"reason": _STRING, "message": _STRING}
+    ),
+    "ProbeStatus": _object(
+        {
+            "name": _STRING,
+            "type": {"enum": ["Liveness", "Readiness", "Startup", "Policy"]},
+            "vantage": {"enum": ["Pod", "Host", "Container"]},
+            "container": _maybe(_STRING),
+            "passing": _maybe(_BOOLEAN),
+            "onHold": _BOOLEAN,
+            "result": {"enum": ["successful", "failed", "unknown", ""]},
+            "message": _STRING,
+            "durationSeconds": _NUMBER,
+            "ageSeconds": _maybe(_NUMBER),
+            "nextSeconds": _maybe(_NUMBER),
+            "streak": _INTEGER,
+            "history": _STRING,
+        }
+    ),
+    "Pod": _object(
+        {
+            "apiVersion": {"const": "v1"},
+            "kind": {"const": "Pod"},
+            "metadata": _object(
+                {"name": _STRING, "namespace": _STRING}, {"uid": _STRING, "labels": _NAMED, "annotations": _NAMED}
+            ),
+            "spec": {"anyOf": [_ref("PodSpec"), {"type": "null"}]},
+            "status": _object(
+                {
+                    "phase": {"enum": ["Pending", "Running", "Succeeded", "Failed", "Unknown"]},
+                    "conditions": _list(_ref("Condition")),
+                    "containerStatuses": _list(_ref("ContainerStatus")),
+                },
+                {"podIP": _STRING, "startTime": _TIME},
+            ),
+            "podsupd": _object(
+                {
+                    "source": _object({"path": _STRING, "line": _INTEGER}),
+                    "digest": _STRING,
+                    "lastGood": _BOOLEAN,
+                    "stopped": _BOOLEAN,
+                    "why": _STRING,
+                    "actions": _list(_STRING),
+                    "containers": _list(
+                        _object(
+                            {"name": _STRING, "runtimeName": _STRING, "paused": _BOOLEAN, "backoffSeconds": _NUMBER}
+                        )
+                    ),
+                    "probes": _list(_ref("ProbeStatus")),
+                }
+            ),
+        }
+    ),
+    "PodList": _object(
+        {"apiVersion": {"const": "v1"}, "kind": {"const": "PodList"}, "metadata": {"type": "object"}}
+        | {"items": _list(_ref("Pod"))}
+    ),
+    "Change": _object(
+        {
+            "id": _STRING,
+            "verb": {"enum": ["restart", "stop", "start"]},
+            "pod": _STRING,
+            "container": _maybe(_STRING),
+            "state": {"enum": ["Pending", "Done", "Superseded"]},
+            "message": _STRING,
+        }
+    ),
+    "Event": _object(
+        {
+            "id": _INTEGER,
+            "time": _TIME,
+            "pod": _STRING,
+            "container": _maybe(_STRING),
+            "type": {"enum": ["Normal", "Warning"]},
+            "reason": _STRING,
+            "message": _STRING,
+        }
+    ),
+    "EventList": _object({"items": _list(_ref("Event"))}),
+    "PlanList": _object(
+        {
+            "items": _list(
+                _object({"pod": _STRING, "actions": _list(_STRING), "why": _STRING, "wakeInSeconds": _maybe(_NUMBER)})
+            )
+        }
+    ),
+    "FileProblem": _object({"source": _STRING, "line": _INTEGER, "path": _STRING, "message": _STRING}),
+    "Config": _object(
+        {
+            "directory": _STRING,
+            "error": _STRING,
+            "files": _list(
+                _object(
+                    {
+                        "path": _STRING,
+                        "state": {"enum": ["Loaded", "Invalid", "Pending", "Missing", "Held"]},
+                        "pods": _list(_STRING),
+                        "lastGoodUsed": _BOOLEAN,
+                        "errors": _list(_ref("FileProblem")),
+                        "warnings": _list(_ref("FileProblem")),
+                    }
+                )
+            ),
+            "held": _NAMED,
+            "conflicts": _NAMED,
+        }
+    ),
+}

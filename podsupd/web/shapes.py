@@ -1,0 +1,233 @@
+"""The model as JSON: v1 Pod and PodList for pods, plain camelCase objects for the rest; durations in seconds."""
+
+import signal
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from podsupd.model.desired import DesiredFile, Problem
+from podsupd.model.observed import LogLine
+from podsupd.model.plan import Death
+from podsupd.model.status import (
+    Change,
+    Condition,
+    ConfigStatus,
+    ContainerStatus,
+    Event,
+    PodPlan,
+    PodStatus,
+    ProbeStatus,
+)
+from podsupd.web.spec_shape import pod_spec
+
+Json = dict[str, Any]
+
+
+def filled(**fields: Any) -> Json:
+    """Leave out what is empty, as Kubernetes' ``omitempty`` does; False and 0 are values."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
+
+
+def timestamp(epoch: float) -> str | None:
+    """Render epoch seconds as RFC 3339 in UTC; 0 is never."""
+    if not epoch:
+        return None
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def pod_list(pods: Iterable[PodStatus]) -> Json:
+    """Return a v1 PodList."""
+    return {"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [pod(p) for p in pods]}
+
+
+def pod(status: PodStatus) -> Json:
+    """Return a v1 Pod with ``podsupd`` for what Kubernetes has no word for."""
+    spec, seen = status.spec, status.observed
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": filled(
+            name=status.name,
+            namespace=spec.namespace if spec else "default",
+            uid=seen.id if seen else None,
+            labels=dict(spec.labels) if spec else None,
+            annotations=dict(spec.annotations) if spec else None,
+        ),
+        "spec": pod_spec(spec) if spec else None,
+        "status": {
+            "phase": status.phase,
+            "conditions": [condition(c) for c in status.conditions],
+            "containerStatuses": [container(c, status) for c in status.containers],
+            **filled(
+                podIP=seen.ip if seen else None,
+                startTime=timestamp(seen.infra.started_epoch) if seen and seen.infra else None,
+            ),
+        },
+        "podsupd": {
+            "source": {"path": status.source, "line": spec.source.line if spec else 0},
+            "digest": status.digest,
+            "lastGood": status.last_good,
+            "stopped": status.stopped,
+            "why": status.why,
+            "actions": list(status.actions),
+            "containers": [
+                {
+                    "name": c.name,
+                    "runtimeName": c.runtime_name,
+                    "paused": c.paused,
+                    "backoffSeconds": round(c.backoff_s, 3),
+                }
+                for c in status.containers
+            ],
+            "probes": [probe(p) for p in status.probes],
+        },
+    }
+
+
+def condition(value: Condition) -> Json:
+    """Return a v1 PodCondition."""
+    return filled(type=value.type, status=value.status, reason=value.reason, message=value.message)
+
+
+def container(status: ContainerStatus, of: PodStatus) -> Json:
+    """Return a v1 ContainerStatus; lastState is the death before the present state."""
+    death = status.last_death
+    state: Json
+    if status.state == "running":
+        state = {"running": filled(startedAt=timestamp(status.started_at))}
+    elif status.state == "terminated":
+        state = {"terminated": terminated(death) if death else _terminated_unseen(status, of)}
+        death = None
+    else:
+        state = {"waiting": filled(reason=status.reason, message=status.message)}
+    return {
+        "name": status.name,
+        "image": status.image,
+        "imageID": status.image_id,
+        "ready": status.ready,
+        "started": status.started,
+        "restartCount": status.restart_count,
+        "state": state,
+        "lastState": {"terminated": terminated(death)} if death else {},
+        **filled(containerID=f"podman://{status.container_id}" if status.container_id else None),
+    }
+
+
+def terminated(death: Death) -> Json:
+    """Return a v1 ContainerStateTerminated; signal is its number, as in Kubernetes."""
+    return {
+        "exitCode": death.exit_code,
+        **filled(
+            signal=signal_number(death.signal),
+            reason=death.reason,
+            message=death.message,
+            startedAt=timestamp(death.started_epoch),
+            finishedAt=timestamp(death.finished_epoch),
+            containerID=f"podman://{death.incarnation.container_id}",
+        ),
+    }
+
+
+def _terminated_unseen(status: ContainerStatus, of: PodStatus) -> Json:
+    """Say what Podman keeps of a death that no daemon of ours was there to see."""
+    seen = next((c for c in of.observed.containers if c.id == status.container_id), None) if of.observed else None
+    return {
+        "exitCode": seen.exit_code if seen else 0,
+        **filled(
+            reason=status.reason,
+            message=status.message,
+            startedAt=timestamp(seen.started_epoch) if seen else None,
+            finishedAt=timestamp(seen.finished_epoch) if seen else None,
+            containerID=f"podman://{status.container_id}" if status.container_id else None,
+        ),
+    }
+
+
+def signal_number(name: str | None) -> int | None:
+    """Return the number of ``SIGKILL``; None for no signal or a name that this platform has not."""
+    return signal.Signals[name].value if name and name in signal.Signals.__members__ else None
+
+
+def probe(status: ProbeStatus) -> Json:
+    """Return a probe with its last result; history is one character a result, newest last."""
+    return {
+        "name": status.name,
+        "type": status.type.value,
+        "vantage": status.vantage.value,
+        "container": status.container,
+        "passing": status.passing,
+        "onHold": status.on_hold,
+        "result": status.result,
+        "message": status.message,
+        "durationSeconds": round(status.duration_s, 6),
+        "ageSeconds": _rounded(status.age_s),
+        "nextSeconds": _rounded(status.next_s),
+        "streak": status.streak,
+        "history": status.history,
+    }
+
+
+def event(value: Event) -> Json:
+    """Return a line of the history."""
+    return {
+        "id": value.id,
+        "time": value.time,
+        "pod": value.pod,
+        "container": value.container,
+        "type": value.type,
+        "reason": value.reason,
+        "message": value.message,
+    }
+
+
+def plan(value: PodPlan) -> Json:
+    """Return what would be done to a pod, and why."""
+    wake = _rounded(value.wake_in_s)
+    return {"pod": value.pod, "actions": list(value.actions), "why": value.why, "wakeInSeconds": wake}
+
+
+def change(value: Change) -> Json:
+    """Return an accepted edit of intent and what became of it."""
+    return {
+        "id": value.id,
+        "verb": value.verb,
+        "pod": value.pod,
+        "container": value.container,
+        "state": value.state.value,
+        "message": value.message,
+    }
+
+
+def config(value: ConfigStatus) -> Json:
+    """Return the directory, its files and the removals held."""
+    return {
+        "directory": value.directory,
+        "error": value.error,
+        "files": [_file(f) for f in value.files],
+        "held": dict(value.held),
+        "conflicts": dict(value.conflicts),
+    }
+
+
+def _file(value: DesiredFile) -> Json:
+    return {
+        "path": value.path,
+        "state": value.state.value,
+        "pods": [p.name for p in value.pods],
+        "lastGoodUsed": value.last_good_used,
+        "errors": [_problem(p) for p in value.errors],
+        "warnings": [_problem(p) for p in value.warnings],
+    }
+
+
+def _problem(value: Problem) -> Json:
+    return {"source": value.source, "line": value.line, "path": value.path, "message": value.message}
+
+
+def log_line(value: LogLine) -> Json:
+    """Return a line of a container's log."""
+    return {"container": value.container, "stream": value.stream, "text": value.text}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,107 @@
+"""A PodSpec as the spec of a v1 Pod, with Kubernetes' defaults written out."""
+
+from typing import Any
+
+from podsupd.model.spec import (
+    ContainerSpec,
+    EmptyDir,
+    ExecCommand,
+    HttpGet,
+    PodSpec,
+    PortSpec,
+    ProbeSpec,
+    ProbeType,
+    Resources,
+    TcpSocket,
+    VolumeSpec,
+)
+
+Json = dict[str, Any]
+
+_PROBE_FIELD = {
+    ProbeType.LIVENESS: "livenessProbe",
+    ProbeType.READINESS: "readinessProbe",
+    ProbeType.STARTUP: "startupProbe",
+}
+
+
+def pod_spec(spec: PodSpec) -> Json:
+    """Return the spec; a PodPolicy's probes are not part of it (they are in ``podsupd``)."""
+    return {
+        "containers": [_container(c) for c in spec.containers],
+        "restartPolicy": spec.restart_policy.value,
+        "terminationGracePeriodSeconds": spec.grace_s,
+        "shareProcessNamespace": spec.share_process_namespace,
+        **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
+    }
+
+
+def _container(spec: ContainerSpec) -> Json:
+    shape: Json = {"name": spec.name, "image": spec.image, "imagePullPolicy": spec.pull_policy.value}
+    optional: Json = {
+        "command": list(spec.command),
+        "args": list(spec.args),
+        "workingDir": spec.working_dir,
+        "env": [{"name": name, "value": value} for name, value in spec.env],
+        "ports": [_port(p) for p in spec.ports],
+        "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
+        "resources": _resources(spec.resources),
+        **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
+    }
+    return shape | {name: value for name, value in optional.items() if value}
+
+
+def _port(spec: PortSpec) -> Json:
+    shape: Json = {"containerPort": spec.container_port, "protocol": spec.protocol}
+    optional: Json = {"name": spec.name, "hostPort": spec.host_port, "hostIP": spec.host_ip}
+    return shape | {name: value for name, value in optional.items() if value}
+
+
+def _resources(spec: Resources) -> Json:
+    limits = _quantities(spec.cpu_limit_milli, spec.memory_limit)
+    requests = _quantities(spec.cpu_request_milli, spec.memory_request)
+    return {name: value for name, value in (("limits", limits), ("requests", requests)) if value}
+
+
+def _quantities(cpu_milli: int | None, memory: int | None) -> dict[str, str]:
+    shape = {}
+    if cpu_milli is not None:
+        shape["cpu"] = f"{cpu_milli}m"
+    if memory is not None:
+        shape["memory"] = str(memory)
+    return shape
+
+
+def _volume(spec: VolumeSpec) -> Json:
+    if isinstance(spec.source, EmptyDir):
+        source: Json = {"medium": spec.source.medium} if spec.source.medium else {}
+        if spec.source.size_limit is not None:
+            source["sizeLimit"] = str(spec.source.size_limit)
+        return {"name": spec.name, "emptyDir": source}
+    return {"name": spec.name, "hostPath": {"path": spec.source.path, "type": spec.source.type}}
+
+
+def _probe(spec: ProbeSpec) -> Json:
+    return {
+        **_handler(spec.handler),
+        "initialDelaySeconds": spec.initial_delay_s,
+        "periodSeconds": spec.period_s,
+        "timeoutSeconds": spec.timeout_s,
+        "successThreshold": spec.success_threshold,
+        "failureThreshold": spec.failure_threshold,
+    }
+
+
+def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
+    match handler:
+        case HttpGet():
+            get: Json = {"port": handler.port, "path": handler.path, "scheme": handler.scheme}
+            if handler.host is not None:
+                get["host"] = handler.host
+            if handler.headers:
+                get["httpHeaders"] = [{"name": name, "value": value} for name, value in handler.headers]
+            return {"httpGet": get}
+        case TcpSocket():
+            return {"tcpSocket": {"port": handler.port, **({"host": handler.host} if handler.host else {})}}
+        case ExecCommand():
+            return {"exec": {"command": list(handler.command)}}

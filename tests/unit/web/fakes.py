@@ -1,0 +1,289 @@
+"""A Control without an engine, and the example pod as it would be shown."""
+# ruff: noqa: D102  the methods are ports.Control's, and described there
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from podsupd.model.desired import DesiredFile, FileState, Problem
+from podsupd.model.observed import ContainerState, Incarnation, LogLine, ObservedContainer, ObservedPod
+from podsupd.model.plan import Death
+from podsupd.model.spec import (
+    ContainerSpec,
+    EmptyDir,
+    ExecCommand,
+    HostPath,
+    HttpGet,
+    PodSpec,
+    PortSpec,
+    ProbeSpec,
+    ProbeType,
+    Resources,
+    Source,
+    TcpSocket,
+    Vantage,
+    VolumeMount,
+    VolumeSpec,
+)
+from podsupd.model.status import (
+    Change,
+    ChangeState,
+    Condition,
+    ConfigStatus,
+    ContainerStatus,
+    DaemonStatus,
+    Event,
+    Health,
+    PodPlan,
+    PodStatus,
+    ProbeStatus,
+)
+
+PATH = "/etc/podsupd/pods.d/my-shared-pod.yaml"
+STARTED = 1_790_000_000.0
+
+NGINX = ContainerSpec(
+    name="nginx-server",
+    runtime_name="nginx-server",
+    image="docker.io/library/nginx:latest",
+    env=(("MODE", "demo"),),
+    ports=(PortSpec(80, name="http", host_port=8080),),
+    mounts=(VolumeMount("cache", "/var/cache/nginx"), VolumeMount("site", "/usr/share/nginx/html", read_only=True)),
+    resources=Resources(cpu_limit_milli=500, memory_limit=64 << 20, memory_request=32 << 20),
+    probes=(
+        ProbeSpec("nginx-server/liveness", ProbeType.LIVENESS, Vantage.POD, HttpGet(80), container="nginx-server"),
+        ProbeSpec("nginx-server/readiness", ProbeType.READINESS, Vantage.POD, TcpSocket(80), container="nginx-server"),
+    ),
+)
+BUSYBOX = ContainerSpec(
+    name="busybox-client",
+    runtime_name="busybox-client",
+    image="docker.io/library/busybox:latest",
+    command=("sh", "-c"),
+    args=("while true; do wget -O - http://localhost:80/; sleep 5; done",),
+    probes=(
+        ProbeSpec(
+            "busybox-client/liveness",
+            ProbeType.LIVENESS,
+            Vantage.CONTAINER,
+            ExecCommand(("wget", "-q", "-O", "-", "http://localhost:80")),
+            container="busybox-client",
+        ),
+    ),
+)
+HOST_CURL = ProbeSpec("host-curl", ProbeType.POLICY, Vantage.HOST, HttpGet(8080, host="localhost"), period_s=5)
+SPEC = PodSpec(
+    name="my-shared-pod",
+    source=Source(PATH, 3),
+    containers=(NGINX, BUSYBOX),
+    labels={"app": "web"},
+    annotations={"note": "the example"},
+    volumes=(VolumeSpec("cache", EmptyDir(size_limit=1 << 20)), VolumeSpec("site", HostPath("/srv/site", "Directory"))),
+    share_process_namespace=True,
+    probes=(HOST_CURL,),
+)
+DEATH = Death(Incarnation("b1", "t0"), 137, "SIGKILL", "OOMKilled", "out of memory", STARTED, STARTED + 60)
+
+
+def observed() -> ObservedPod:
+    """Return the example pod as Podman shows it: the client has crashed."""
+    infra = ObservedContainer("i1", "my-shared-pod-infra", ContainerState.RUNNING, started_epoch=STARTED, pid=10)
+    nginx = ObservedContainer("n1", "nginx-server", ContainerState.RUNNING, started_epoch=STARTED, pid=11)
+    busybox = ObservedContainer("b1", "busybox-client", ContainerState.EXITED, exit_code=137, started_epoch=STARTED)
+    return ObservedPod("p1", "my-shared-pod", {}, "Degraded", infra, (nginx, busybox), ip="10.88.0.2")
+
+
+def example() -> PodStatus:
+    """Return the example pod with nginx running and the client waiting in its back-off."""
+    return PodStatus(
+        name="my-shared-pod",
+        spec=SPEC,
+        observed=observed(),
+        phase="Running",
+        conditions=(
+            Condition("PodScheduled", "True"),
+            Condition("Ready", "False", "ContainersNotReady", "containers with unready status: [busybox-client]"),
+        ),
+        containers=(
+            ContainerStatus(
+                "nginx-server", "nginx-server", "n1", NGINX.image, "sha256:aa", ready=True, started=True,
+                restart_count=0, state="running", reason="", message="", started_at=STARTED, last_death=None,
+                paused=False, backoff_s=0.0,
+            ),
+            ContainerStatus(
+                "busybox-client", "busybox-client", "b1", BUSYBOX.image, "sha256:bb", ready=False, started=False,
+                restart_count=3, state="waiting", reason="CrashLoopBackOff", message="back-off 20s restarting",
+                started_at=0.0, last_death=DEATH, paused=False, backoff_s=12.5,
+            ),
+        ),
+        probes=(
+            ProbeStatus(
+                "nginx-server/liveness", ProbeType.LIVENESS, Vantage.POD, "nginx-server", passing=True, on_hold=False,
+                result="successful", message="HTTP 200", duration_s=0.0004, age_s=2.0, next_s=8.0, streak=5,
+                history="?x.....",
+            ),
+            ProbeStatus(
+                "host-curl", ProbeType.POLICY, Vantage.HOST, None, passing=None, on_hold=False,
+                result="", message="", duration_s=0.0, age_s=None, next_s=None, streak=0,
+            ),
+        ),
+        why="waits 12.5 s before it starts busybox-client: it crashed 3 times in a row",
+        digest="v1:abc",
+        source=PATH,
+        last_good=False,
+        stopped=False,
+        actions=("start busybox-client",),
+    )  # fmt: skip
+
+
+def orphan() -> PodStatus:
+    """Return a pod that no file declares any more and that is being stopped."""
+    return PodStatus(
+        "old-pod", None, None, "Pending", (Condition("Ready", "Unknown"),), (), (), "its file is gone", "", "",
+        last_good=True, stopped=True,
+    )  # fmt: skip
+
+
+def event(number: int, pod: str = "my-shared-pod", **fields: str | None) -> Event:
+    """Return an event of the client's container."""
+    plain = Event(number, "2026-11-22T06:27:14.833527Z", pod, "busybox-client", "Warning", "BackOff", "it crashed")
+    return replace(plain, **fields)
+
+
+def daemon() -> DaemonStatus:
+    """Return a daemon in good health that holds a removal."""
+    return DaemonStatus(
+        podman_up=True,
+        podman_version="4.3.1",
+        last_relist=STARTED,
+        last_config_success=STARTED,
+        config_files={"Loaded": 1},
+        conditions=(Condition("PodmanReachable", "True"), Condition("Held", "True", "HeldRemoval", "2 pods")),
+    )
+
+
+@dataclass
+class FakeControl:
+    """What the endpoint asks, answered from attributes; ``calls`` notes the mutations."""
+
+    health_: Health = field(default_factory=lambda: Health(ok=True))
+    ready_: Health = field(default_factory=lambda: Health(ok=True))
+    daemon_: DaemonStatus = field(default_factory=daemon)
+    pods_: list[PodStatus] = field(default_factory=lambda: [example(), orphan()])
+    history: list[Event] = field(default_factory=lambda: [event(1), event(2, "other"), event(3)])
+    lines: list[LogLine | Exception] = field(
+        default_factory=lambda: [
+            LogLine("nginx-server", "stdout", "GET / 200"),
+            LogLine("busybox-client", "stderr", "x"),
+        ]
+    )
+    held: dict[str, str] = field(default_factory=lambda: {"old-pod": "2 files vanished at once"})
+    files: tuple[DesiredFile, ...] = (
+        DesiredFile(
+            PATH,
+            FileState.INVALID,
+            (SPEC,),
+            errors=(Problem(PATH, 7, "spec.containers[0].imag", "unknown field; did you mean image?"),),
+        ),
+    )
+    change_: Change | None = None
+    error: Exception | None = None
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    happened: asyncio.Condition = field(default_factory=asyncio.Condition)
+    followers: int = 0
+
+    def _fail(self) -> None:
+        if self.error:
+            raise self.error
+
+    def health(self) -> Health:
+        return self.health_
+
+    def readiness(self) -> Health:
+        return self.ready_
+
+    def daemon(self) -> DaemonStatus:
+        return self.daemon_
+
+    def pods(self) -> tuple[PodStatus, ...]:
+        self._fail()
+        return tuple(self.pods_)
+
+    def plans(self) -> tuple[PodPlan, ...]:
+        return (
+            PodPlan("my-shared-pod", ("start busybox-client",), "its back-off ends in 12.5 s", 12.5),
+            PodPlan("old-pod", (), "settled", None),
+        )
+
+    def config(self) -> ConfigStatus:
+        return ConfigStatus("/etc/podsupd/pods.d", "", self.files, self.held, {"web": "a foreign pod has this name"})
+
+    async def change(self, verb: str, pod: str, container: str | None) -> Change:
+        self._fail()
+        self.calls.append((verb, pod, container))
+        if pod not in {p.name for p in self.pods_}:
+            message = f"cannot {verb} pod {pod}: there is none of that name"
+            raise LookupError(message)
+        self.change_ = Change("c1", verb, pod, container, ChangeState.PENDING, "accepted")
+        return self.change_
+
+    async def wait_change(self, change_id: str, wait_s: float) -> Change:
+        if self.change_ is None or change_id != self.change_.id:
+            message = f"cannot find change {change_id}: it is unknown or too old"
+            raise LookupError(message)
+        try:
+            async with asyncio.timeout(wait_s), self.happened:
+                await self.happened.wait_for(lambda: self.change_.state is not ChangeState.PENDING)
+        except TimeoutError:
+            pass
+        return self.change_
+
+    async def settle(self, state: ChangeState, message: str) -> None:
+        async with self.happened:
+            self.change_ = replace(self.change_, state=state, message=message)
+            self.happened.notify_all()
+
+    async def reload(self) -> ConfigStatus:
+        self._fail()
+        self.calls.append(("reload",))
+        return self.config()
+
+    async def prune(self, *, confirm: bool) -> Mapping[str, str]:
+        self.calls.append(("prune", confirm))
+        return self.held
+
+    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
+        found = [e for e in self.history if e.id > since and pod in (None, e.pod)]
+        return found[-limit:] if limit else []
+
+    async def tell(self, event: Event) -> None:
+        async with self.happened:
+            self.history.append(event)
+            self.happened.notify_all()
+
+    async def follow_events(self, pod: str | None, since: int) -> AsyncIterator[Event]:
+        self.followers += 1
+        try:
+            while True:
+                async with self.happened:
+                    while not (found := await self.events(pod, since, 100)):
+                        await self.happened.wait()
+                for one in found:
+                    yield one
+                since = found[-1].id
+        finally:
+            self.followers -= 1
+
+    async def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:
+        self.calls.append(("logs", pod, container, follow, tail))
+        self.followers += 1
+        try:
+            for line in self.lines:
+                if isinstance(line, Exception):
+                    raise line
+                if container in (None, line.container):
+                    yield line
+            if follow:
+                await asyncio.Event().wait()
+        finally:
+            self.followers -= 1

@@ -1,0 +1,155 @@
+"""Followed events and logs: what arrives, where it resumes, and how it ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from podsupd.errors import PodmanConflict
+from podsupd.model.observed import LogLine
+from podsupd.web import WebServer, streams
+from tests.unit.web.fakes import FakeControl, event
+
+
+async def messages(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
+    """Read server-sent events as a browser would; a comment is a message with the name ``comment``."""
+    found: dict[str, str] = {}
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line:
+            name, _, value = line.partition(": ")
+            found[name or "comment"] = value
+        elif found:
+            yield found
+            found = {}
+
+
+async def until(condition: object) -> None:
+    """Give the loop turns until the condition holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.005)
+
+
+async def test_follow_shows_the_newest_and_goes_on(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """One request shows the last events and then each new one at once."""
+    async with asyncio.timeout(5), client.get("/v1/events?follow=true&limit=1&pod=my-shared-pod") as response:
+        assert response.content_type == "text/event-stream"
+        stream = messages(response)
+        assert await anext(stream) == {"comment": "podsupd events"}
+        first = await anext(stream)
+        await control.tell(event(4, "other"))
+        await control.tell(event(5))
+        second = await anext(stream)
+    assert (first["id"], first["event"]) == ("3", "event")
+    assert second["id"] == "5"
+    assert json.loads(second["data"])["reason"] == "BackOff"
+
+
+@pytest.mark.parametrize(("query", "headers"), [("&since=1", {}), ("&since=0", {"Last-Event-ID": "1"})])
+async def test_follow_resumes(client: aiohttp.ClientSession, query: str, headers: dict[str, str]) -> None:
+    """A reader that lost its connection misses nothing and reads nothing twice."""
+    async with asyncio.timeout(5), client.get(f"/v1/events?follow=true{query}", headers=headers) as response:
+        stream = messages(response)
+        ids = [(await anext(stream)).get("id") for _ in range(3)]
+    assert ids == [None, "2", "3"]
+
+
+async def test_a_wrong_last_event_id_is_refused(client: aiohttp.ClientSession) -> None:
+    """A reader with a broken bookmark is told so and not given the wrong events."""
+    async with client.get("/v1/events?follow=true", headers={"Last-Event-ID": "x"}) as response:
+        assert response.status == 400
+
+
+async def test_silence_has_heartbeats_and_loses_nothing(
+    client: aiohttp.ClientSession, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead connection is noticed by both sides, and an event after a silence still arrives."""
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.02)
+    async with asyncio.timeout(5), client.get("/v1/events?follow=true&since=3") as response:
+        stream = messages(response)
+        seen = [await anext(stream) for _ in range(3)]
+        await control.tell(event(9))
+        async for message in stream:
+            if "id" in message:
+                break
+    assert seen[1:] == [{"comment": "heartbeat"}] * 2
+    assert message["id"] == "9"
+
+
+async def test_the_end_of_the_daemon_ends_streams_at_once(
+    client: aiohttp.ClientSession, server: WebServer, control: FakeControl
+) -> None:
+    """Followers of events, logs and changes never hold up a shutdown, and see a proper end."""
+    await control.change("stop", "my-shared-pod", None)
+    async with (
+        client.get("/v1/events?follow=true&since=3") as events,
+        client.get("/v1/pods/my-shared-pod/logs?follow=true") as logs,
+    ):
+        change = asyncio.create_task(client.get("/v1/changes/c1?waitSeconds=300").__aenter__())
+        await until(lambda: control.followers == 2 and len(control.happened._waiters) == 2)
+        begin = asyncio.get_running_loop().time()
+        await server.stop()
+        assert asyncio.get_running_loop().time() - begin < 0.4
+        assert b"podsupd events" in await events.content.read()
+        assert (await logs.content.read()).count(b"\n") == 2
+        async with await change as answer:
+            assert (await answer.json())["state"] == "Pending"
+    assert control.followers == 0
+
+
+async def test_a_follower_that_leaves_is_forgotten(
+    client: aiohttp.ClientSession, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers that go away leave nothing behind in the daemon, even when nothing happens."""
+    monkeypatch.setattr("podsupd.web.closing.GONE_CHECK_S", 0.02)
+    events = await client.get("/v1/events?follow=true&since=3")
+    logs = await client.get("/v1/pods/my-shared-pod/logs?follow=true")
+    await until(lambda: control.followers == 2)
+    events.close()
+    logs.close()
+    await until(lambda: control.followers == 0)
+
+
+async def test_logs_are_lines_with_their_container(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """Several containers can be told apart, and one alone is shown as it wrote."""
+    async with client.get("/v1/pods/my-shared-pod/logs?tail=5") as response:
+        assert await response.text() == "[nginx-server] GET / 200\n[busybox-client] x\n"
+    async with client.get("/v1/pods/my-shared-pod/logs?container=busybox-client") as response:
+        assert await response.text() == "x\n"
+    assert control.calls[0] == ("logs", "my-shared-pod", None, False, 5)
+
+
+@pytest.mark.parametrize(("query", "accept"), [("?format=ndjson", "*/*"), ("", "application/x-ndjson")])
+async def test_logs_as_ndjson(client: aiohttp.ClientSession, query: str, accept: str) -> None:
+    """A program reads container and stream of each line without parsing text."""
+    async with client.get(f"/v1/pods/my-shared-pod/logs{query}", headers={"Accept": accept}) as response:
+        assert response.content_type == "application/x-ndjson"
+        lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    assert lines[1] == {"container": "busybox-client", "stream": "stderr", "text": "x"}
+
+
+async def test_a_followed_silent_log_answers_at_once(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """A container that writes nothing does not look like a daemon that hangs."""
+    control.lines.clear()
+    async with asyncio.timeout(5), client.get("/v1/pods/my-shared-pod/logs?follow=true") as response:
+        assert response.status == 200
+
+
+async def test_an_error_before_the_first_line_is_a_problem(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """A log that cannot be read says why, with a status."""
+    control.lines[:] = [PodmanConflict("cannot read the log of nginx-server: it was never started")]
+    async with client.get("/v1/pods/my-shared-pod/logs") as response:
+        assert response.status == 409
+        assert "never started" in (await response.json(content_type=None))["detail"]
+
+
+async def test_an_error_in_the_middle_is_the_last_line(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """A log that breaks off says so instead of looking complete."""
+    control.lines[:] = [LogLine("nginx-server", "stdout", "a"), PodmanConflict("cannot read on: gone")]
+    async with client.get("/v1/pods/my-shared-pod/logs?format=ndjson") as response:
+        lines = [json.loads(line) for line in (await response.text()).splitlines()]
+    assert [line["stream"] for line in lines] == ["stdout", "error"]
+    assert "gone" in lines[1]["text"]
