@@ -1,6 +1,6 @@
 """Protocols between the engine and the edges, in terms of the model: what one side may ask of the other."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -316,6 +316,3 @@ class Control(Protocol):
     def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:
         """Read logs of a pod's containers."""
         ...
-
-
-GuardedMain = Callable[[], Awaitable[None]]

@@ -30,7 +30,7 @@ class PodView:
     """All that is known of a pod at one moment.
 
     seen: the last observation. plan: made on it. fault: why the manifest in force is not the file's, or empty.
-    stale: Podman does not answer, so seen is old.
+    stale: Podman does not answer, so seen is old. fresh: the plan was made for the newest wish.
     """
 
     name: str
@@ -43,6 +43,7 @@ class PodView:
     fault: str = ""
     stale: bool = False
     owner: str = ""
+    fresh: bool = True
 
 
 def describe(action: Action) -> str:

@@ -124,13 +124,6 @@ def _create(
     gate = _image_gate(spec, memory, facts, now)
     if gate:
         return gate
-    holder = facts.taken.get(spec.runtime_name)
-    if holder is not None and all(c.id != holder for c in seen.containers):
-        message = (
-            f"a container that is not of this pod has the name {spec.runtime_name} (id {holder[:12]}):"
-            f" rename or remove it (`podman rm {spec.runtime_name}`)"
-        )
-        return Decision(memory, waiting=("NameConflict", message), wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
     action = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
     return Decision(
         replace(memory, pull_asked_at=None, recreate=False), (action,), ("ContainerCreating", "being created")

@@ -37,8 +37,17 @@ async def pause(event: asyncio.Event, seconds: float | None) -> bool:
     return True
 
 
-async def guarded(name: str, main: Callable[[], Awaitable[None]], stopping: asyncio.Event, *, vital: bool) -> None:
+async def guarded(
+    name: str,
+    main: Callable[[], Awaitable[None]],
+    stopping: asyncio.Event,
+    *,
+    vital: bool,
+    ends: Callable[[], bool] = lambda: False,
+) -> None:
     """Run an eternal main: an Exception is logged once, delayed and run again; a return before stopping is a crash.
+
+    ends: says after a return whether it was meant (a worker whose pod is gone); nothing else may return.
 
     vital: more than CRASHES_TOLERATED crashes within CRASH_WINDOW_S raise FatalError (systemd restarts us, containers
     go on). Otherwise (a pod's worker) it is retried for ever, with a capped delay, and its siblings never notice.
@@ -55,7 +64,7 @@ async def guarded(name: str, main: Callable[[], Awaitable[None]], stopping: asyn
                 raise asyncio.CancelledError from None
             logger.exception("task crashed", task=name)
         else:
-            if stopping.is_set():
+            if stopping.is_set() or ends():
                 return
             logger.error("an eternal task returned", task=name)
         if stopping.is_set():
@@ -104,9 +113,18 @@ class TaskPool:
         except Exception:
             logger.exception("task failed", task=name)
 
-    async def close(self) -> None:
-        """Cancel what still runs and wait for its end."""
+    def after(self, call: Callable[[], None]) -> None:
+        """Call something once the task that asks is out of the pool; only for tasks of this pool."""
+        task = asyncio.current_task()
+        if task is None or task not in self._tasks:
+            raise RuntimeError("cannot wait for a task that is not of this pool")
+        task.add_done_callback(lambda _: call())
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Wait up to grace_s for the tasks to end by themselves, cancel the rest and wait for their end."""
         tasks = list(self._tasks)
+        if tasks and grace_s > 0:
+            await asyncio.wait(tasks, timeout=grace_s)
         for task in tasks:
             task.cancel()
         if tasks:

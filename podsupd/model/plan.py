@@ -68,7 +68,7 @@ class Verdict:
 class Facts:
     """What else a plan depends on.
 
-    owner: our owner id. images: by reference. verdicts: by probe name. taken: container names of the host -> id.
+    owner: our owner id. images: by reference. verdicts: by probe name.
     gone: container id -> boottime at which a pidfd told that its first process is gone.
     durable: state.db can be written; without it nothing destructive is planned.
     """
@@ -76,7 +76,6 @@ class Facts:
     owner: str
     images: Mapping[str, ImageFact] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    taken: Mapping[str, str] = field(default_factory=dict)
     gone: Mapping[str, float] = field(default_factory=dict)
     durable: bool = True
 

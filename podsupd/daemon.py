@@ -1,0 +1,200 @@
+"""The composition root: builds everything, owns the root TaskGroup, nothing else."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from podsupd import __version__, log
+from podsupd.configdir import ManifestDirectory
+from podsupd.core.desired import restore
+from podsupd.engine.control import Engine
+from podsupd.engine.desires import Desires
+from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.executor import Executor
+from podsupd.engine.fleet import Fleet
+from podsupd.engine.observer import Observer
+from podsupd.engine.prober import ProbeScheduler
+from podsupd.engine.puller import Puller
+from podsupd.engine.tasks import guarded
+from podsupd.engine.worker import Tools
+from podsupd.errors import FatalError
+from podsupd.libpod import LibpodRuntime, OwnService, find_url
+from podsupd.libpod.connection import socket_path
+from podsupd.libpod.service import answers
+from podsupd.manifest import parse
+from podsupd.model.desired import Desired
+from podsupd.model.settings import Settings
+from podsupd.probes import ProbeRunner
+from podsupd.signals import PidfdWatcher
+from podsupd.state import Claim, HistoryDb, StateDb, claim
+from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
+from podsupd.web import WebServer
+from podsupd.web.metrics import PrometheusMeter
+
+logger = log.get("daemon")
+
+STOP_GRACE_S = 1.0
+
+
+async def run(settings: Settings, *, foreground: bool) -> None:
+    """Run until SIGTERM or SIGINT; the pods go on. foreground: a Podman service of our own may be started.
+
+    Raises FatalError (a lock is held, a crash loop) and ConfigError (a setting that cannot be met).
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    logger.info("podsupd starts", version=__version__, manifests=settings.manifests.dir, state=settings.state.dir)
+    with claim(settings.state.dir, settings.manifests.dir) as held:
+        try:
+            await _supervise(settings, held, stopping, foreground=foreground)
+        except* FatalError as group:
+            raise group.exceptions[0] from None
+    logger.info("podsupd ends; the pods go on")
+
+
+@contextlib.asynccontextmanager
+async def _podman(settings: Settings, *, foreground: bool) -> AsyncIterator[tuple[str, OwnService | None]]:
+    """Find Podman's API; where none listens and we are in the foreground, start one that ends with us."""
+    url = find_url(settings.podman.url)
+    if not foreground or settings.podman.url or await answers(url):
+        yield url, None
+        return
+    async with OwnService(Path(socket_path(url))) as service:
+        yield service.url, service
+
+
+async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
+    clock = SystemClock()
+    notifier = SystemdNotifier.from_environment()
+    meter = PrometheusMeter()
+    history = HistoryDb(settings.state.dir, settings.state.keep_days, settings.state.max_mb)
+    state = StateDb(settings.state.dir)
+    processes = PidfdWatcher()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(notifier.close)
+        stack.push_async_callback(state.close)
+        stack.push_async_callback(history.close)
+        stack.callback(processes.close)
+        url, service = await stack.enter_async_context(_podman(settings, foreground=foreground))
+        runtime = await stack.enter_async_context(
+            LibpodRuntime(url, meter=meter, request_timeout_s=settings.podman.request_timeout_s)
+        )
+        prober_edge = ProbeRunner(runtime, user_agent="kube-probe/podsupd")
+        stack.push_async_callback(prober_edge.close)
+        persisted = await state.load()
+        for message in persisted.messages:
+            logger.warning(message)
+
+        changed = Broadcast()
+        events = EventLog(history, clock)
+        fleet = Fleet(persisted, stopping)
+        puller = Puller(runtime, clock, fleet.poke_all)
+        prober = ProbeScheduler(prober_edge, clock, meter, fleet.poke_pod)
+        observer = Observer(
+            runtime,
+            clock,
+            meter,
+            notifier,
+            settings.podman.relist_interval_s,
+            on_relist=fleet.relisted,
+            on_event=fleet.poke,
+        )
+        tools = Tools(
+            owner=held.owner_id,
+            runtime=runtime,
+            state=state,
+            clock=clock,
+            executor=Executor(runtime, puller, held.owner_id),
+            puller=puller,
+            prober=prober,
+            processes=processes,
+            events=events,
+            meter=meter,
+            info=lambda: observer.info,
+            changed=lambda _pod: changed.notify(),
+            unavailable=observer.doubt,
+        )
+        fleet.equip(tools)
+        directory = ManifestDirectory(settings.manifests.dir)
+        restored = restore(
+            settings.manifests.dir,
+            persisted.identity,
+            persisted.last_good,
+            {path: parse(text, path) for path, text in persisted.last_good.items()},
+        )
+
+        def desired(now: Desired, released: frozenset[str]) -> None:
+            # The directory may have come back as another one: hold the lock of the one that is read.
+            held.relock()
+            fleet.apply(now, released)
+
+        desires = Desires(directory, state, clock, restored, settings.manifests.rescan_interval_s, desired)
+        engine = Engine(fleet, desires, observer, events, runtime, clock, changed)
+        meter.bind(engine)
+        web = WebServer(engine, meter, settings, passed_sockets())
+        await web.start()
+        stack.push_async_callback(web.stop)
+
+        mains: dict[str, Callable[[], Awaitable[None]]] = {
+            "history": history.run,
+            "relist": partial(observer.run_relist, stopping),
+            "events": partial(observer.run_events, stopping),
+            "config": partial(desires.run, stopping),
+            "hints": partial(desires.run_hints, stopping),
+            "prober": prober.run,
+            **({"podman": service.run} if service else {}),
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(guarded(name, main, stopping, vital=True), name=name) for name, main in mains.items()
+            ]
+            try:
+                await _serve(settings, desires, observer, notifier, stopping)
+            finally:
+                notifier.stopping()
+                stopping.set()
+                desires.poke()
+                observer.poke()
+                await fleet.close()
+                await puller.close()
+                for task in tasks:
+                    task.cancel()
+
+
+async def _serve(
+    settings: Settings, desires: Desires, observer: Observer, notifier: SystemdNotifier, stopping: asyncio.Event
+) -> None:
+    """Tell systemd when we are ready, reload on SIGHUP, and wait for the end."""
+    loop = asyncio.get_running_loop()
+
+    def reload() -> None:
+        logger.info("SIGHUP: reading the manifests again")
+        notifier.reloading()
+        desires.poke()
+        notifier.ready("reloaded")
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    ready = loop.create_task(_first(desires, observer), name="first look")
+    ended = loop.create_task(stopping.wait(), name="stopping")
+    await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if ready.done():
+        ready.result()
+        word = "watching" if observer.up else "Podman does not answer yet"
+        notifier.ready(f"{word}: {len(desires.desired.pods)} pods of {settings.manifests.dir}")
+        logger.info("ready", pods=sorted(desires.desired.pods), podman=observer.up)
+    try:
+        await ended
+    finally:
+        ready.cancel()
+        ended.cancel()
+
+
+async def _first(desires: Desires, observer: Observer) -> None:
+    """Wait for the first scan and the first relist attempt, however they ended."""
+    await desires.scanned.wait()
+    await observer.attempted.wait()

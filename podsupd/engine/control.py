@@ -1,0 +1,241 @@
+"""What the control endpoint may ask: reads from memory, edits of intent, and a rescan."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+from podsupd.core.conditions import PodView, derive, describe
+from podsupd.engine.changes import Changes
+from podsupd.engine.desires import Desires
+from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.fleet import Fleet, bump
+from podsupd.engine.merging import merged
+from podsupd.engine.observer import Observer
+from podsupd.engine.worker import Worker
+from podsupd.model.desired import Desired, FileState
+from podsupd.model.observed import LogLine
+from podsupd.model.plan import Intent, PodMemory
+from podsupd.model.status import (
+    Change,
+    ChangeState,
+    Condition,
+    ConfigStatus,
+    DaemonStatus,
+    Event,
+    Health,
+    PodPlan,
+    PodStatus,
+)
+from podsupd.ports import Clock, Runtime
+
+STALE_AFTER_INTERVALS = 3
+
+
+class Engine:
+    """Implements ports.Control over the engine's parts."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        desires: Desires,
+        observer: Observer,
+        events: EventLog,
+        runtime: Runtime,
+        clock: Clock,
+        changed: Broadcast,
+    ) -> None:
+        self._fleet = fleet
+        self._desires = desires
+        self._observer = observer
+        self._events = events
+        self._runtime = runtime
+        self._clock = clock
+        self._changed = changed
+        self._changes = Changes()
+
+    # -- health
+
+    def health(self) -> Health:
+        """The loops turn: whoever reads this answer sees that this one does."""
+        return Health(ok=True)
+
+    def readiness(self) -> Health:
+        """First reconcile done, Podman reachable, observation fresh."""
+        reasons: list[str] = []
+        if self._desires.desired.scans == 0:
+            reasons.append("the manifests were not read yet" + self._fault(self._desires.desired))
+        if not self._observer.up:
+            reasons.append(f"Podman does not answer: {self._observer.error}")
+        elif self._age() > self._observer.interval_s * STALE_AFTER_INTERVALS + 1:
+            reasons.append(f"the last relist is {self._age():.0f} s old")
+        unplanned = [n for n, w in self._fleet.workers.items() if w.looks == 0]
+        if unplanned:
+            reasons.append(f"not looked at yet: {', '.join(unplanned)}")
+        return Health(ok=not reasons, reasons=tuple(reasons))
+
+    def _fault(self, desired: Desired) -> str:
+        return f": {desired.error}" if desired.error else ""
+
+    def _age(self) -> float:
+        at = self._observer.last_relist_at
+        return self._clock.now().boottime - at if at is not None else float("inf")
+
+    def daemon(self) -> DaemonStatus:
+        """Return what the metrics need besides the pods."""
+        counts = {str(state): 0 for state in FileState}
+        for file in self._desires.desired.files.values():
+            counts[str(file.state)] += 1
+        health = self.readiness()
+        info = self._observer.info
+        return DaemonStatus(
+            podman_up=self._observer.up,
+            podman_version=info.version if info else "",
+            last_relist=self._observer.last_relist_wall,
+            last_config_success=self._desires.last_success,
+            config_files=counts,
+            conditions=(Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),),
+        )
+
+    # -- pods
+
+    def _views(self) -> list[PodView]:
+        views = {name: worker.view() for name, worker in self._fleet.workers.items()}
+        for name, spec in self._desires.desired.pods.items():
+            if name not in views:
+                views[name] = PodView(name, spec, Intent(), None, None, PodMemory(), stale=not self._observer.up)
+        return [views[name] for name in sorted(views)]
+
+    def pods(self) -> tuple[PodStatus, ...]:
+        """All pods, by name."""
+        now = self._clock.now()
+        up = self._observer.up
+        return tuple(derive(view if up else replace(view, stale=True), now) for view in self._views())
+
+    def plans(self) -> tuple[PodPlan, ...]:
+        """Pending actions by pod, with reasons: what the newest plan of each worker has to do or waits for."""
+        now = self._clock.now().boottime
+        made: list[PodPlan] = []
+        for view in self._views():
+            if view.plan is None:
+                made.append(PodPlan(view.name, (), "not looked at yet", None))
+                continue
+            wake = view.plan.wake_at
+            made.append(
+                PodPlan(
+                    view.name,
+                    tuple(describe(a) for a in view.plan.actions)
+                    + tuple(f"wait ({r}) for {n or 'the pod'}: {m}" for n, (r, m) in view.plan.waiting.items()),
+                    view.plan.why,
+                    None if wake is None else max(0.0, wake - now),
+                )
+            )
+        return tuple(made)
+
+    def config(self) -> ConfigStatus:
+        """Return files, their states, removals held."""
+        desired = self._desires.desired
+        conflicts = {v.name: v.plan.conflict for v in self._views() if v.plan and v.plan.conflict}
+        return ConfigStatus(
+            desired.directory,
+            desired.error,
+            tuple(desired.files[path] for path in sorted(desired.files)),
+            {**desired.held, **self._fleet.kept},
+            conflicts,
+        )
+
+    # -- changes
+
+    def _worker(self, pod: str, container: str | None) -> Worker:
+        worker = self._fleet.workers.get(pod)
+        if worker is None:
+            known = ", ".join(sorted(self._fleet.workers)) or "none"
+            raise LookupError(f"no pod is named {pod} (known: {known})")
+        names = [c.name for c in worker.want.containers] if worker.want else []
+        if container is not None and container not in names:
+            raise LookupError(f"pod {pod} has no container {container} (it has: {', '.join(names) or 'none'})")
+        return worker
+
+    async def change(self, verb: str, pod: str, container: str | None) -> Change:
+        """Edit the intent (restart, stop, start); saved before this returns. Raises LookupError, StateUnavailable."""
+        worker = self._worker(pod, container)
+        change = self._changes.add(verb, worker.view(), container)
+        await self._fleet.intend(pod, _edited(worker, verb, container))
+        return change
+
+    async def wait_change(self, change_id: str, wait_s: float) -> Change:
+        """Return what became of it, waiting up to wait_s while it is pending. Raises LookupError."""
+        pod = self._changes.pod(change_id)
+        waiter = self._changed.join()
+        try:
+            async with asyncio.timeout(wait_s):
+                while True:
+                    waiter.clear()
+                    change = self._judge(change_id, pod)
+                    if change.state is not ChangeState.PENDING:
+                        return change
+                    await waiter.wait()
+        except TimeoutError:
+            return self._judge(change_id, pod)
+        finally:
+            self._changed.leave(waiter)
+
+    def _judge(self, change_id: str, pod: str) -> Change:
+        worker = self._fleet.workers.get(pod)
+        return self._changes.judge(change_id, worker.view() if worker else None)
+
+    # -- the directory
+
+    async def reload(self) -> ConfigStatus:
+        """Rescan now; returns after the scan is in force."""
+        await self._desires.reload()
+        return self.config()
+
+    async def prune(self, *, confirm: bool) -> Mapping[str, str]:
+        """Return the removals held, by pod with the reason; with confirm release them."""
+        held = dict(self.config().held)
+        if confirm and held:
+            await self._desires.release(frozenset(held))
+        return held
+
+    # -- history and logs
+
+    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
+        """Read the history."""
+        return await self._events.events(pod, since, limit)
+
+    def follow_events(self, pod: str | None, since: int) -> AsyncIterator[Event]:
+        """Yield events after ``since``, then new ones as they come, for ever."""
+        return self._events.follow(pod, since)
+
+    async def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:
+        """Read logs of a pod's containers, one after the other; followed ones are interleaved as lines come."""
+        ids = self._worker(pod, container).container_ids()
+        names = [container] if container else list(ids)
+        missing = [n for n in names if n not in ids]
+        if missing:
+            raise LookupError(f"container {missing[0]} of pod {pod} was not created yet")
+        if not follow or len(names) == 1:
+            for name in names:
+                async for line in self._runtime.logs(ids[name], name, follow=follow, tail=tail):
+                    yield line
+            return
+        async for line in merged([self._runtime.logs(ids[n], n, follow=True, tail=tail) for n in names]):
+            yield line
+
+
+def _edited(worker: Worker, verb: str, container: str | None) -> Intent:
+    """Return the worker's intent after an operator's verb."""
+    intent = worker.intent
+    if verb == "stop":
+        if container is None:
+            return replace(intent, stopped=True)
+        return replace(intent, stopped_containers=intent.stopped_containers | {container})
+    # start and restart both lift a stop; a restart of what runs is asked by its generation.
+    if container is None:
+        intent = replace(intent, stopped=False, stopped_containers=frozenset())
+    else:
+        others = (
+            {c.name for c in worker.want.containers} if intent.stopped and worker.want else intent.stopped_containers
+        )
+        intent = replace(intent, stopped=False, stopped_containers=frozenset(others) - {container})
+    return bump(intent, container) if verb == "restart" else intent

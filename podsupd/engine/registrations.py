@@ -1,0 +1,65 @@
+"""Which probes a pod needs right now, and where each attempt goes."""
+
+from podsupd.core import naming
+from podsupd.engine.prober import Registration
+from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
+from podsupd.model.plan import ContainerMemory, PodMemory
+from podsupd.model.spec import PodSpec, ProbeType
+from podsupd.ports import ProbeTarget
+
+
+def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, info: RuntimeInfo | None) -> ProbeTarget:
+    runtime = container.oci_runtime if container else ""
+    return ProbeTarget(
+        pod=pod,
+        netns_pid=seen.infra.pid if seen.infra else 0,
+        ip=seen.ip,
+        container_id=container.id if container else "",
+        container_pid=container.pid if container else 0,
+        oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
+        oci_config_path=container.oci_config_path if container else "",
+    )
+
+
+def of(
+    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, info: RuntimeInfo | None, wall: float, owner: str
+) -> dict[str, Registration]:
+    """Return the probes to keep running, by name.
+
+    Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
+    the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
+    """
+    if want is None or seen is None or not seen.owned_by(owner) or not naming.infra_running(seen):
+        return {}
+    found = naming.by_name(seen, owner)
+    wanted: dict[str, Registration] = {}
+    for spec in want.containers:
+        container = found.get(spec.name)
+        if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
+            continue
+        mine = memory.containers.get(spec.name, ContainerMemory())
+        ending = mine.stop is not None and mine.stop.incarnation == container.incarnation
+        for probe in spec.probes:
+            if ending and probe.type is not ProbeType.READINESS:
+                continue
+            wanted[probe.name] = Registration(
+                spec=probe,
+                incarnation=container.incarnation,
+                target=_target(want.name, seen, container, info),
+                suspended=container.state is ContainerState.PAUSED,
+                started_age_s=max(0.0, wall - container.started_epoch),
+            )
+    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    stops = any(m.stop for m in memory.containers.values())
+    if len(running) == len(want.containers) and not stops:
+        youngest = max((c.started_epoch for c in running), default=wall)
+        for probe in want.probes:
+            container = found.get(probe.container) if probe.container else None
+            wanted[probe.name] = Registration(
+                spec=probe,
+                incarnation=naming.pod_incarnation(seen),
+                target=_target(want.name, seen, container, info),
+                suspended=any(c.state is ContainerState.PAUSED for c in running),
+                started_age_s=max(0.0, wall - youngest),
+            )
+    return wanted

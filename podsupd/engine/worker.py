@@ -1,0 +1,251 @@
+"""One worker per pod: observe, plan, apply the actions one by one, wait until poked or until the plan's wake_at.
+
+It is the only writer of its pod's memory, and it plans only on an observation taken after its own last action.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from podsupd import log
+from podsupd.core import naming, troubles
+from podsupd.core.conditions import PodView
+from podsupd.core.planner import images_needed, plan
+from podsupd.engine import registrations
+from podsupd.engine.events import EventLog
+from podsupd.engine.executor import Executor, told
+from podsupd.engine.lives import Lives
+from podsupd.engine.prober import ProbeScheduler
+from podsupd.engine.puller import Puller
+from podsupd.engine.tasks import pause
+from podsupd.errors import PodmanConflict, PodmanNotFound, PodmanRejected, PodmanUnavailable, StateUnavailable
+from podsupd.model.observed import ObservedPod, RuntimeInfo
+from podsupd.model.plan import Action, Facts, Intent, Note, Plan, PodMemory, StartContainer
+from podsupd.model.spec import PodSpec
+from podsupd.ports import Clock, Meter, Processes, Runtime, State
+
+logger = log.get("worker")
+
+UNAVAILABLE_FIRST_S = 0.5
+UNAVAILABLE_CAP_S = 10.0
+STALE_TOLERATED = 5
+WARNED = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ErrImageNeverPull",
+        "ImagePullBackOff",
+        "StateUnavailable",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every worker works with; made once by the daemon."""
+
+    owner: str
+    runtime: Runtime
+    state: State
+    clock: Clock
+    executor: Executor
+    puller: Puller
+    prober: ProbeScheduler
+    processes: Processes
+    events: EventLog
+    meter: Meter
+    info: Callable[[], RuntimeInfo | None]
+    changed: Callable[[str], None]
+    unavailable: Callable[[], None]
+
+
+class Worker:
+    """Makes one pod what its manifest says, until nothing is wanted and nothing is there."""
+
+    def __init__(self, name: str, tools: Tools, memory: PodMemory, intent: Intent) -> None:
+        self.name = name
+        self.finished = False
+        self.looks = 0
+        self._tools = tools
+        self._want: PodSpec | None = None
+        self._intent = intent
+        self._fault = ""
+        self._memory = memory
+        self._saved = memory
+        self._seen: ObservedPod | None = None
+        self._plan: Plan | None = None
+        self._unavailable = 0
+        self._wishes = 0
+        self._planned = -1
+        self._again = asyncio.Event()
+        self._lives = Lives(tools.processes, tools.clock, self.poke)
+
+    # -- what others ask of it: synchronous, never blocking
+
+    def poke(self) -> None:
+        """Look again, soon. Carries nothing and cannot overflow."""
+        self._again.set()
+
+    def wish(self, want: PodSpec | None, fault: str) -> None:
+        """Take a new desired spec (None: the pod has to go); the newest replaces a pending one."""
+        if want != self._want or fault != self._fault or self._wishes == 0:
+            self._want, self._fault = want, fault
+            self._wishes += 1
+            self.poke()
+
+    def intend(self, intent: Intent) -> None:
+        """Take what an operator asked; saved already."""
+        if intent != self._intent:
+            self._intent = intent
+            self._wishes += 1
+            self.poke()
+
+    @property
+    def intent(self) -> Intent:
+        """Return what an operator asked last."""
+        return self._intent
+
+    @property
+    def want(self) -> PodSpec | None:
+        """Return the spec in force, None when the pod has to go."""
+        return self._want
+
+    def view(self) -> PodView:
+        """Return all that is known of the pod now."""
+        return PodView(
+            self.name,
+            self._want,
+            self._intent,
+            self._seen,
+            self._plan,
+            self._memory,
+            self._tools.prober.statuses(self.name),
+            self._fault,
+            stale=self._unavailable > 1,
+            owner=self._tools.owner,
+            fresh=self._planned == self._wishes,
+        )
+
+    # -- the loop
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until stopping is set or the pod is gone for good."""
+        try:
+            while not stopping.is_set() and not self.finished:
+                self._again.clear()
+                try:
+                    wait = await self._turn()
+                    self._unavailable = 0
+                except PodmanUnavailable:
+                    self._unavailable += 1
+                    self._tools.unavailable()
+                    self._tools.changed(self.name)
+                    wait = min(UNAVAILABLE_FIRST_S * 2 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
+                if wait is None or wait > 0:
+                    await pause(self._again, wait)
+        finally:
+            self._lives.close()
+
+    async def _turn(self) -> float | None:
+        """Observe, plan and apply once; return how long to wait before the next turn."""
+        wishes = self._wishes
+        seen = await self._tools.runtime.observe_pod(self.name)
+        self.looks += 1
+        self._lives.watch(seen)
+        made = await self._decide(seen)
+        self._planned = wishes
+        self._publish(seen, made)
+        if made.gone:
+            self.finished = self._want is None
+            return None
+        for action in made.actions:
+            if wishes != self._wishes:
+                break
+            if not await self._apply(action):
+                break
+        if made.actions:
+            return 0.0
+        if made.wake_at is None:
+            return None
+        return max(0.001, made.wake_at - self._tools.clock.now().boottime)
+
+    async def _decide(self, seen: ObservedPod | None) -> Plan:
+        """Plan, and save the memory before the actions it covers; what cannot be saved destroys nothing."""
+        facts = await self._facts(seen)
+        before = self._memory
+        made = plan(self._want, self._intent, seen, facts, before, self._tools.clock.now())
+        if made.memory != self._saved:
+            try:
+                await self._tools.state.save_memory(self.name, made.memory)
+                self._saved = made.memory
+            except StateUnavailable as error:
+                logger.warning("memory not saved", pod=self.name, error=str(error))
+                undurable = Facts(facts.owner, facts.images, facts.verdicts, facts.gone, durable=False)
+                made = plan(self._want, self._intent, seen, undurable, before, self._tools.clock.now())
+        return made
+
+    async def _facts(self, seen: ObservedPod | None) -> Facts:
+        images = {}
+        if self._want is not None:
+            for image in images_needed(self._want, seen, self._tools.owner):
+                images[image] = await self._tools.puller.fact(image)
+        return Facts(
+            owner=self._tools.owner,
+            images=images,
+            verdicts=self._tools.prober.verdicts(self.name),
+            gone=self._lives.gone(),
+        )
+
+    def _publish(self, seen: ObservedPod | None, made: Plan) -> None:
+        """Take over the new picture, tell what is new in it, and have the probes follow it."""
+        before = self._plan
+        self._seen, self._plan, self._memory = seen, made, made.memory
+        for note in made.notes:
+            self._tell(note)
+        for container, (reason, message) in made.waiting.items():
+            was = before.waiting.get(container, ("", "")) if before else ("", "")
+            if reason in WARNED and reason != was[0]:
+                name = container or None
+                word = "BackOff" if reason.endswith("BackOff") else reason
+                self._tell(Note("Warning", word, f"{container or 'the pod'} waits ({reason}): {message}", name))
+        if made.conflict and (before is None or before.conflict != made.conflict):
+            self._tell(Note("Warning", "Conflict", made.conflict))
+        wanted = registrations.of(
+            self._want, seen, made.memory, self._tools.info(), self._tools.clock.wall(), self._tools.owner
+        )
+        self._tools.prober.sync(self.name, wanted)
+        self._tools.changed(self.name)
+
+    def _tell(self, note: Note) -> None:
+        self._tools.events.note(self.name, note)
+
+    async def _apply(self, action: Action) -> bool:
+        """Apply one action; False when the rest of the plan does not hold any more."""
+        now = self._tools.clock.now
+        try:
+            await self._tools.executor.apply(self.name, action, self._tell)
+        except (PodmanNotFound, PodmanConflict) as error:
+            self._memory = troubles.refused(self._memory, action, str(error), now(), stale=True)
+            if self._memory.troubles[troubles.subject(action)].failures == STALE_TOLERATED:
+                self._tell(Note("Warning", "Failed", str(error), troubles.subject(action) or None))
+            return False
+        except PodmanRejected as error:
+            before = self._memory.troubles.get(troubles.subject(action))
+            self._memory = troubles.refused(self._memory, action, str(error), now(), stale=False)
+            if before is None or before.message != str(error):
+                self._tell(Note("Warning", "Failed", str(error), troubles.subject(action) or None))
+            return False
+        self._memory = troubles.succeeded(self._memory, action)
+        if isinstance(action, StartContainer):
+            noticed = self._lives.noticed(action.container_id)
+            if noticed is not None and action.container:
+                ready_at = max(noticed, self._memory.containers[action.container].not_before)
+                self._tools.meter.restart_latency(max(0.0, now().boottime - ready_at))
+        note = told(action)
+        if note:
+            self._tell(note)
+        return True
+
+    def container_ids(self) -> dict[str, str]:
+        """Map manifest names to container ids last seen."""
+        found = naming.by_name(self._seen, self._tools.owner) if self._seen else {}
+        return {name: c.id for name, c in found.items()}

@@ -1,0 +1,154 @@
+"""The planner's promises, for any history: converges, rests, survives interruption, touches nothing of others."""
+
+from dataclasses import replace
+
+from core.world import CLIENT, OWNER, POD, WEB, World
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podsupd.core import naming
+from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.plan import Intent, Verdict
+from podsupd.model.spec import PodSpec, PortSpec, RestartPolicy
+
+WANTS: list[PodSpec | None] = [
+    POD,
+    None,
+    replace(POD, containers=(WEB,)),
+    replace(POD, containers=(CLIENT, WEB)),
+    replace(POD, containers=(replace(WEB, env=(("A", "1"),)), CLIENT)),
+    replace(POD, containers=(replace(WEB, ports=(PortSpec(80, host_port=1),)), CLIENT)),
+    replace(POD, share_process_namespace=False),
+    replace(POD, restart_policy=RestartPolicy.NEVER),
+    replace(POD, restart_policy=RestartPolicy.ON_FAILURE),
+    replace(POD, containers=(replace(WEB, image="absent"), CLIENT)),
+]
+
+happenings = st.one_of(
+    st.tuples(st.just("want"), st.integers(0, len(WANTS) - 1)),
+    st.tuples(st.just("crash"), st.integers(0, 3)),
+    st.tuples(st.just("remove"), st.integers(0, 3)),
+    st.tuples(st.just("infra"), st.just(0)),
+    st.tuples(st.just("vanish"), st.just(0)),
+    st.tuples(st.just("pass"), st.integers(0, 700)),
+    st.tuples(st.just("restart"), st.just(0)),
+    st.tuples(st.just("stop"), st.booleans()),
+    st.tuples(st.just("deaf"), st.booleans()),
+    st.tuples(st.just("amnesia"), st.just(0)),
+    st.tuples(st.just("reboot"), st.just(0)),
+    st.tuples(st.just("unhealthy"), st.integers(0, 2)),
+    st.tuples(st.just("turn"), st.integers(0, 3)),
+)
+
+
+def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912  one arm per accident
+    """Let one thing happen."""
+    seen = world.seen
+    match kind:
+        case "want":
+            world.want = WANTS[value]
+        case "crash" if seen and len(seen.containers) > value and seen.containers[value].state.alive:
+            world.die(seen.containers[value].id, value)
+        case "remove" if seen and len(seen.containers) > value:
+            kept = tuple(c for c in seen.containers if c is not seen.containers[value])
+            world.seen = replace(seen, containers=kept)
+        case "infra" if seen and seen.infra and seen.infra.state.alive:
+            world.kill_infra()
+        case "vanish":
+            world.seen = None
+        case "pass":
+            world.now += value
+        case "restart":
+            world.intent = replace(world.intent, restart_generation=world.intent.restart_generation + 1)
+        case "stop":
+            world.intent = replace(world.intent, stopped=bool(value))
+        case "deaf":
+            world.obeys = not value
+        case "amnesia":
+            world.memory = type(world.memory)()
+        case "reboot":
+            world.boot += "'"
+            if seen and seen.infra and seen.infra.state.alive:
+                world.kill_infra()
+        case "unhealthy" if seen and value < len(POD.all_probes):
+            probe = POD.all_probes[value]
+            found = naming.by_name(seen, OWNER)
+            life = found[probe.container].incarnation if probe.container in found else naming.pod_incarnation(seen)
+            verdict = Verdict(probe.name, life, passing=False, failed=True)
+            world.facts = replace(world.facts, verdicts={probe.name: verdict})
+        case "turn":
+            world.turn(limit=value)
+
+
+def check_fixed_point(world: World) -> None:
+    """Assert that the world is as wanted and that nothing more is planned."""
+    if world.want is None:
+        assert world.seen is None
+        return
+    if world.intent.stopped:
+        assert world.seen is None or not any(c.state.alive for c in world.seen.containers)
+    else:
+        assert world.seen is not None
+        found = naming.by_name(world.seen, OWNER)
+        assert set(found) == {c.name for c in world.want.containers}
+        assert len(world.seen.containers) == len(found)
+        for container in found.values():
+            done = container.state.dead and world.want.restart_policy is not RestartPolicy.ALWAYS
+            assert done or container.state is ContainerState.RUNNING
+    again = world.plan()
+    assert again.actions == ()
+    assert again.memory == world.memory
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(happenings, max_size=14))
+def test_converges_to_what_is_wanted_and_then_rests(story: list[tuple[str, int]]) -> None:
+    """After any story, and interrupted after any prefix of any plan, the pod becomes what its manifest says."""
+    world = World()
+    for kind, value in story:
+        befall(world, kind, value)
+    world.settle(turns=200)
+    check_fixed_point(world)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(happenings, max_size=14))
+def test_never_touches_what_is_not_ours(story: list[tuple[str, int]]) -> None:
+    """A stranger's container in our pod outlives everything (World asserts on every action)."""
+    world = World()
+    world.settle()
+    stranger = ObservedContainer("stranger", "stranger", ContainerState.RUNNING, started_at="s", started_epoch=0.5)
+    assert world.seen is not None
+    world.seen = replace(world.seen, containers=(*world.seen.containers, stranger))
+    for kind, value in story:
+        if kind in {"vanish", "remove", "crash", "infra", "reboot"}:
+            continue
+        befall(world, kind, value)
+        for _ in range(3):
+            world.turn()
+    assert world.seen is not None
+    assert any(c.id == "stranger" and c.state.alive for c in world.seen.containers)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(happenings, max_size=10))
+def test_a_foreign_pod_is_never_planned_for(story: list[tuple[str, int]]) -> None:
+    """Whatever is asked, a pod without our owner id gets no action."""
+    foreign = ObservedPod("x", "p", {}, "Running", None, ())
+    world = World(seen=foreign)
+    for kind, value in story:
+        if kind == "vanish":
+            continue
+        befall(world, kind, value)
+        assert world.plan().actions == ()
+    assert world.seen == foreign
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(happenings, max_size=12), st.booleans())
+def test_the_same_input_gives_the_same_plan(story: list[tuple[str, int]], stopped: bool) -> None:  # noqa: FBT001
+    """A plan can be shown, and made again, without surprise."""
+    world = World(intent=Intent(stopped=stopped))
+    for kind, value in story:
+        befall(world, kind, value)
+    assert world.plan() == world.plan()

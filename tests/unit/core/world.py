@@ -1,0 +1,217 @@
+"""A Podman in memory: applies a plan's actions to an observed pod, as Podman would, and lets things happen to it."""
+
+from dataclasses import dataclass, field, replace
+
+from podsupd.core.planner import images_needed, plan
+from podsupd.core.troubles import refused, succeeded
+from podsupd.model.observed import (
+    CONTAINER_LABEL,
+    DIGEST_LABEL,
+    OWNER_LABEL,
+    ContainerState,
+    ObservedContainer,
+    ObservedPod,
+)
+from podsupd.model.plan import (
+    Action,
+    CreateContainer,
+    CreatePod,
+    Facts,
+    ImageFact,
+    ImageState,
+    Intent,
+    Note,
+    Now,
+    Plan,
+    PodMemory,
+    PullImage,
+    RemoveContainer,
+    RemovePod,
+    SignalContainer,
+    StartContainer,
+)
+from podsupd.model.spec import (
+    ContainerSpec,
+    ExecCommand,
+    FailureAction,
+    HttpGet,
+    PodSpec,
+    PortSpec,
+    ProbeSpec,
+    ProbeType,
+    Source,
+    Vantage,
+)
+
+OWNER = "me"
+WEB = ContainerSpec(
+    "web",
+    "web",
+    "nginx",
+    ports=(PortSpec(80, host_port=8080),),
+    probes=(ProbeSpec("web/liveness", ProbeType.LIVENESS, Vantage.POD, HttpGet(80), "web"),),
+)
+CLIENT = ContainerSpec(
+    "client",
+    "client",
+    "busybox",
+    command=("sleep", "9"),
+    probes=(ProbeSpec("client/liveness", ProbeType.LIVENESS, Vantage.CONTAINER, ExecCommand(("true",)), "client"),),
+)
+HOST = ProbeSpec("host", ProbeType.POLICY, Vantage.HOST, HttpGet(8080), on_failure=FailureAction.RESTART_POD)
+POD = PodSpec("p", Source("/d/p.yaml"), (WEB, CLIENT), share_process_namespace=True, probes=(HOST,), grace_s=30.0)
+
+
+@dataclass
+class World:
+    """One pod's Podman, clock and worker state. ``turn`` plans and applies like the worker does."""
+
+    want: PodSpec | None = POD
+    intent: Intent = field(default_factory=Intent)
+    seen: ObservedPod | None = None
+    memory: PodMemory = field(default_factory=PodMemory)
+    now: float = 1000.0
+    boot: str = "boot"
+    images: dict[str, ImageFact] = field(
+        default_factory=lambda: {
+            "nginx": ImageFact(ImageState.PRESENT, pulled_at=1.0),
+            "busybox": ImageFact(ImageState.PRESENT, pulled_at=1.0),
+        }
+    )
+    facts: Facts = field(default_factory=lambda: Facts(OWNER))
+    obeys: bool = True
+    made: int = 0
+    done: list[Action] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    foreign: bool = False
+
+    def plan(self) -> Plan:
+        """Plan on what is there now."""
+        images = {}
+        if self.want is not None:
+            for image in images_needed(self.want, self.seen, OWNER):
+                images[image] = self.images.get(image, ImageFact(ImageState.ABSENT))
+        facts = replace(self.facts, images=images)
+        return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
+
+    def turn(self, limit: int | None = None) -> Plan:
+        """Plan, take over the memory, and apply up to limit actions (all by default)."""
+        made = self.plan()
+        self.memory = made.memory
+        self.notes += made.notes
+        for action in made.actions[:limit]:
+            self.apply(action)
+        return made
+
+    def settle(self, turns: int = 60) -> Plan:
+        """Turn, going to wake_at when there is nothing to do, until the plan is settled."""
+        for _ in range(turns):
+            made = self.turn()
+            if made.settled or made.gone or made.conflict:
+                return made
+            if not made.actions and made.wake_at is not None:
+                self.now = max(self.now, made.wake_at)
+        raise AssertionError(f"not settled after {turns} turns: {made.why} {made.actions}")
+
+    def refuse(self, action: Action, message: str) -> None:
+        """Have an action fail as Podman's refusal."""
+        self.memory = refused(self.memory, action, message, Now(self.now, self.boot), stale=False)
+
+    # -- what Podman does
+
+    def _stamp(self) -> str:
+        self.made += 1
+        return f"t{self.made}"
+
+    def apply(self, action: Action) -> None:
+        """Do what Podman would; asserts that nobody else's things are touched."""
+        self.done.append(action)
+        match action:
+            case PullImage(image=image):
+                self.images[image] = ImageFact(ImageState.PRESENT, pulled_at=self.now)
+            case CreatePod(spec=spec, digest=digest):
+                assert self.seen is None, "a second pod of the same name"
+                stamp = self._stamp()
+                infra = ObservedContainer(f"infra{stamp}", f"infra{stamp}", ContainerState.CREATED)
+                shared = {"net", "pid"} if spec.share_process_namespace else {"net"}
+                labels = {OWNER_LABEL: OWNER, DIGEST_LABEL: digest}
+                self.seen = ObservedPod(f"pod{stamp}", spec.name, labels, "Created", infra, (), frozenset(shared))
+            case CreateContainer(pod_id=pod_id, container=spec, digest=digest):
+                assert self.seen is not None
+                assert self.seen.id == pod_id
+                assert all(c.name != spec.runtime_name for c in self.seen.containers), "created twice"
+                labels = {OWNER_LABEL: OWNER, CONTAINER_LABEL: spec.name, DIGEST_LABEL: digest}
+                container = ObservedContainer(
+                    f"c{self._stamp()}", spec.runtime_name, ContainerState.CREATED, labels, image=spec.image
+                )
+                self.seen = replace(self.seen, containers=(*self.seen.containers, container))
+            case StartContainer(container_id=container_id):
+                self.change(container_id, self._started)
+            case SignalContainer(container_id=container_id, signal=signal):
+                assert self.of(container_id).state.alive
+                if self.obeys or signal == "SIGKILL":
+                    self.die(container_id, 137 if signal == "SIGKILL" else 143)
+            case RemoveContainer(container_id=container_id):
+                assert self.seen is not None
+                self.mine(container_id)
+                assert not self.of(container_id).state.alive, "removed while it runs"
+                kept = tuple(c for c in self.seen.containers if c.id != container_id)
+                self.seen = replace(self.seen, containers=kept)
+            case RemovePod():
+                assert self.seen is not None
+                assert self.seen.owned_by(OWNER), "somebody else's pod"
+                assert all(c.labels.get(OWNER_LABEL) == OWNER for c in self.seen.containers)
+                assert not any(c.state.alive for c in self.seen.containers)
+                self.seen = None
+        self.memory = succeeded(self.memory, action)
+
+    def mine(self, container_id: str) -> None:
+        """Assert that a container is ours (or the pod's infra)."""
+        container = self.of(container_id)
+        assert self.seen is not None
+        assert container is self.seen.infra or container.labels.get(OWNER_LABEL) == OWNER, "somebody else's container"
+
+    def of(self, container_id: str) -> ObservedContainer:
+        """Find a container by id."""
+        assert self.seen is not None
+        everyone = [*self.seen.containers, *([self.seen.infra] if self.seen.infra else [])]
+        return next(c for c in everyone if c.id == container_id)
+
+    def named(self, name: str) -> ObservedContainer:
+        """Find a container by its manifest name."""
+        assert self.seen is not None
+        return next(c for c in self.seen.containers if c.label(CONTAINER_LABEL) == name)
+
+    def change(self, container_id: str, how: "object") -> None:
+        """Replace a container by what how makes of it."""
+        assert self.seen is not None
+        assert callable(how)
+        if self.seen.infra and self.seen.infra.id == container_id:
+            self.seen = replace(self.seen, infra=how(self.seen.infra))
+        else:
+            self.seen = replace(
+                self.seen, containers=tuple(how(c) if c.id == container_id else c for c in self.seen.containers)
+            )
+
+    def _started(self, container: ObservedContainer) -> ObservedContainer:
+        stamp = self._stamp()
+        return replace(
+            container, state=ContainerState.RUNNING, pid=self.made, started_at=stamp, started_epoch=float(self.made)
+        )
+
+    def die(self, container_id: str, code: int) -> None:
+        """End a container's process with an exit code."""
+        self.change(container_id, lambda c: replace(c, state=ContainerState.EXITED, pid=0, exit_code=code))
+
+    def crash(self, name: str, code: int = 1) -> None:
+        """End a container by itself."""
+        self.die(self.named(name).id, code)
+
+    def kill_infra(self) -> None:
+        """End the infra container, and with it everything in the shared PID namespace."""
+        assert self.seen is not None
+        assert self.seen.infra is not None
+        self.die(self.seen.infra.id, 137)
+        for container in self.seen.containers:
+            if container.state.alive:
+                self.die(container.id, 137)
