@@ -5,6 +5,8 @@ not such a change, and a field that this release does not know is passed over.
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -41,8 +43,7 @@ class _Json(Generic[T]):
 
     def dump(self, value: T) -> bytes:
         # Text from Podman may hold lone surrogates, which UTF-8 cannot: they become "?" rather than an error.
-        plain = self._adapter.dump_python(value)
-        text = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_sorted)
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain)
         return text.encode(errors="replace")
 
     def load(self, form: int, value: bytes) -> T:
@@ -75,8 +76,13 @@ def _check(found: int, known: int) -> None:
         raise Unreadable(f"it is of form {found}, this podsupd knows form {known}")
 
 
-def _sorted(value: Any) -> list[Any]:
-    if isinstance(value, frozenset | set):
+def _plain(value: Any) -> Any:
+    """Give what the models are made of in JSON's types; any Mapping will do, as their annotations say."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, frozenset):
         return sorted(value)
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 

@@ -81,7 +81,10 @@ def _open(path: Path, schema: Schema) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection, schema: Schema) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    new = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    if new:
+        # Before the first page is written; on a file that exists it would be a write, which a full disk refuses.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={schema.synchronous}")
     connection.execute(f"PRAGMA wal_autocheckpoint={schema.wal_pages}")
@@ -91,7 +94,7 @@ def _prepare(connection: sqlite3.Connection, schema: Schema) -> None:
         if found != "ok":
             raise Damaged(str(found))
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+    if new and version == 0:
         with transaction(connection):
             for statement in schema.create:
                 connection.execute(statement)

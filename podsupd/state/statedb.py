@@ -22,6 +22,7 @@ from podsupd.state.sqlite import (
     damage_told,
     identity,
     open_database,
+    primary_code,
     set_aside,
     transaction,
     unavailable,
@@ -171,6 +172,9 @@ class StateDb:
             messages += self._connect()
         except (sqlite3.Error, OSError) as error:
             self._disconnect()
+            if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY:
+                # Somebody may be writing to it: a copy could be half of this and half of that.
+                raise unavailable("read", self._path, error) from error
             self._rows, said = self._read_copy(error)
             messages += said
         return dict(self._rows or {}), messages

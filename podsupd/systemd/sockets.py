@@ -1,5 +1,6 @@
 """Sockets that systemd opened for us (sd_listen_fds(3))."""
 
+import contextlib
 import os
 import socket
 from collections.abc import MutableMapping
@@ -26,6 +27,8 @@ def passed_sockets(environment: MutableMapping[str, str] = os.environ) -> list[s
             os.set_inheritable(fd, False)
             passed = socket.socket(fileno=fd)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.close(fd)
             log.get("systemd").warning(f"cannot use descriptor {fd} passed by systemd: {error.strerror}")
             continue
         passed.setblocking(False)

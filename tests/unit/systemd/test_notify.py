@@ -1,0 +1,102 @@
+"""The notify protocol over real datagram sockets, and the watchdog's environment."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podsupd.systemd import SystemdNotifier
+
+
+@pytest.fixture(params=["file", "abstract"])
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """Stand for systemd: a bound datagram socket, and NOTIFY_SOCKET's value for it."""
+    if request.param == "file":
+        address = name = str(tmp_path / "notify")
+    else:
+        name = f"@podsupd-test-{os.getpid()}"
+        address = "\0" + name[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(address)
+        server.settimeout(5)
+        yield server, name
+
+
+def test_messages(systemd: tuple[socket.socket, str]) -> None:
+    """The unit learns when podsupd is ready, how it is, that it lives, reloads and stops."""
+    server, name = systemd
+    notifier = SystemdNotifier.from_environment({"NOTIFY_SOCKET": name})
+    notifier.ready("2 pods\nready")
+    notifier.status("1 of 2\r\npods  ready")
+    notifier.watchdog()
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notifier.reloading()
+    after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notifier.stopping()
+    received = [server.recv(4096).decode() for _ in range(5)]
+    notifier.close()
+    assert received[0] == "READY=1\nSTATUS=2 pods ready"
+    assert received[1] == "STATUS=1 of 2 pods ready"
+    assert received[2] == "WATCHDOG=1"
+    reloading, microseconds = received[3].split("\nMONOTONIC_USEC=")
+    assert reloading == "RELOADING=1"
+    assert before <= int(microseconds) <= after
+    assert received[4] == "STOPPING=1"
+
+
+@pytest.mark.parametrize("address", ["", "/nowhere/notify", "@podsupd-nobody", "vsock:2:1234", "relative"])
+def test_nobody_listens(address: str) -> None:
+    """Outside of systemd, or while it restarts, nothing is raised."""
+    notifier = SystemdNotifier.from_environment({"NOTIFY_SOCKET": address})
+    notifier.ready("x")
+    notifier.watchdog()
+    notifier.close()
+    notifier.stopping()
+    assert notifier.watchdog_interval_s is None
+
+
+def test_a_full_queue_does_not_block(tmp_path: Path) -> None:
+    """A systemd that does not read costs a lost message, never a blocked event loop."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "notify"))
+        notifier = SystemdNotifier(str(tmp_path / "notify"))
+        # Datagrams of a unix socket wait by number: net.unix.max_dgram_qlen.
+        limit = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+        for n in range(limit + 10):
+            notifier.status(str(n))
+        notifier.close()
+        assert server.recv(100) == b"STATUS=0"
+
+
+@pytest.mark.parametrize(
+    ("environment", "interval"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 15.0),
+        ({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": str(os.getpid())}, 0.0005),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "-5"}, None),
+    ],
+)
+def test_watchdog_interval(environment: dict[str, str], interval: float | None) -> None:
+    """The watchdog is fed twice as often as the unit asks, and only when it asks us."""
+    notifier = SystemdNotifier.from_environment(environment)
+    assert notifier.watchdog_interval_s == interval
+    notifier.close()
+
+
+def test_children_do_not_inherit(tmp_path: Path) -> None:
+    """What podsupd starts cannot tell systemd in our name that we are ready."""
+    environment = {
+        "NOTIFY_SOCKET": str(tmp_path / "notify"),
+        "WATCHDOG_USEC": "1",
+        "WATCHDOG_PID": "1",
+        "PATH": "/bin",
+    }
+    SystemdNotifier.from_environment(environment).close()
+    assert environment == {"PATH": "/bin"}
