@@ -1,9 +1,9 @@
 """What is desired, from one scan of the directory to the next: nothing is lost or torn down by mistake.
 
 The rules are DESIGN's D2, D2b and D7. A file that cannot be read or is wrong keeps its last good pods. A file, pod or
-container is gone when it is missing from two complete scans; a scan that finds a file being written does not count, since what is missing may be on its way
-into it. A removal is held, until an operator releases it, when
-all of two or more files vanish at once, when the directory cannot be read, or when it became another directory.
+container is gone when it is missing from two complete scans; a scan that finds a file being written does not count,
+since what is missing may be on its way into it. A removal is held, until an operator releases it, when all of two or
+more files vanish at once, when the directory cannot be read, or when it became another directory.
 """
 
 from collections import Counter, defaultdict
