@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.observer import Observer
+from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import guarded
@@ -27,6 +29,7 @@ from podsupd.libpod.service import answers
 from podsupd.manifest import parse
 from podsupd.model.desired import Desired
 from podsupd.model.settings import Settings
+from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
 from podsupd.signals import PidfdWatcher
 from podsupd.state import Claim, HistoryDb, StateDb, claim
@@ -35,8 +38,6 @@ from podsupd.web import WebServer
 from podsupd.web.metrics import PrometheusMeter
 
 logger = log.get("daemon")
-
-STOP_GRACE_S = 1.0
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -68,85 +69,123 @@ async def _podman(settings: Settings, *, foreground: bool) -> AsyncIterator[tupl
         yield service.url, service
 
 
-async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
-    clock = SystemClock()
-    notifier = SystemdNotifier.from_environment()
-    meter = PrometheusMeter()
-    history = HistoryDb(settings.state.dir, settings.state.keep_days, settings.state.max_mb)
-    state = StateDb(settings.state.dir)
-    processes = PidfdWatcher()
-    async with contextlib.AsyncExitStack() as stack:
-        stack.callback(notifier.close)
-        stack.push_async_callback(state.close)
-        stack.push_async_callback(history.close)
-        stack.callback(processes.close)
-        url, service = await stack.enter_async_context(_podman(settings, foreground=foreground))
-        runtime = await stack.enter_async_context(
-            LibpodRuntime(url, meter=meter, request_timeout_s=settings.podman.request_timeout_s)
-        )
-        prober_edge = ProbeRunner(runtime, user_agent="kube-probe/podsupd")
-        stack.push_async_callback(prober_edge.close)
-        persisted = await state.load()
-        for message in persisted.messages:
-            logger.warning(message)
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """What is outside of the engine."""
 
-        changed = Broadcast()
-        events = EventLog(history, clock)
-        fleet = Fleet(persisted, stopping)
-        puller = Puller(runtime, clock, fleet.poke_all)
-        prober = ProbeScheduler(prober_edge, clock, meter, fleet.poke_pod)
-        observer = Observer(
-            runtime,
-            clock,
-            meter,
-            notifier,
-            settings.podman.relist_interval_s,
-            on_relist=fleet.relisted,
-            on_event=fleet.poke,
-        )
-        tools = Tools(
+    clock: SystemClock
+    notifier: SystemdNotifier
+    meter: PrometheusMeter
+    history: HistoryDb
+    state: StateDb
+    processes: PidfdWatcher
+    runtime: LibpodRuntime
+    probes: ProbeRunner
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The engine's parts, wired."""
+
+    fleet: Fleet
+    desires: Desires
+    observer: Observer
+    puller: Puller
+    prober: ProbeScheduler
+    probe_memory: ProbeMemory
+    control: Engine
+
+
+def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, stopping: asyncio.Event) -> _Engine:
+    changed = Broadcast()
+    events = EventLog(edges.history, edges.clock)
+    fleet = Fleet(persisted, stopping)
+    puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
+    prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod)
+    probe_memory = ProbeMemory(prober, edges.state)
+    probe_memory.restore(persisted.probes)
+    observer = Observer(
+        edges.runtime,
+        edges.clock,
+        edges.meter,
+        edges.notifier,
+        settings.podman.relist_interval_s,
+        on_relist=fleet.relisted,
+        on_event=fleet.poke,
+    )
+    fleet.equip(
+        Tools(
             owner=held.owner_id,
-            runtime=runtime,
-            state=state,
-            clock=clock,
-            executor=Executor(runtime, puller, held.owner_id),
+            runtime=edges.runtime,
+            state=edges.state,
+            clock=edges.clock,
+            executor=Executor(edges.runtime, puller, held.owner_id),
             puller=puller,
             prober=prober,
-            processes=processes,
+            probe_memory=probe_memory,
+            processes=edges.processes,
             events=events,
-            meter=meter,
+            meter=edges.meter,
             info=lambda: observer.info,
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
         )
-        fleet.equip(tools)
-        directory = ManifestDirectory(settings.manifests.dir)
-        restored = restore(
-            settings.manifests.dir,
-            persisted.identity,
-            persisted.last_good,
-            {path: parse(text, path) for path, text in persisted.last_good.items()},
+    )
+    restored = restore(
+        settings.manifests.dir,
+        persisted.identity,
+        persisted.last_good,
+        {path: parse(text, path) for path, text in persisted.last_good.items()},
+    )
+
+    def desired(now: Desired, released: frozenset[str]) -> None:
+        # The directory may have come back as another one: hold the lock of the one that is read.
+        held.relock()
+        fleet.apply(now, released)
+
+    directory = ManifestDirectory(settings.manifests.dir)
+    desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
+    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed)
+    return _Engine(fleet, desires, observer, puller, prober, probe_memory, control)
+
+
+async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        url, service = await stack.enter_async_context(_podman(settings, foreground=foreground))
+        meter = PrometheusMeter()
+        runtime = await stack.enter_async_context(
+            LibpodRuntime(url, meter=meter, request_timeout_s=settings.podman.request_timeout_s)
         )
-
-        def desired(now: Desired, released: frozenset[str]) -> None:
-            # The directory may have come back as another one: hold the lock of the one that is read.
-            held.relock()
-            fleet.apply(now, released)
-
-        desires = Desires(directory, state, clock, restored, settings.manifests.rescan_interval_s, desired)
-        engine = Engine(fleet, desires, observer, events, runtime, clock, changed)
-        meter.bind(engine)
-        web = WebServer(engine, meter, settings, passed_sockets())
+        edges = _Edges(
+            clock=SystemClock(),
+            notifier=SystemdNotifier.from_environment(),
+            meter=meter,
+            history=HistoryDb(settings.state.dir, settings.state.keep_days, settings.state.max_mb),
+            state=StateDb(settings.state.dir),
+            processes=PidfdWatcher(),
+            runtime=runtime,
+            probes=ProbeRunner(runtime, user_agent="kube-probe/podsupd"),
+        )
+        stack.callback(edges.notifier.close)
+        stack.push_async_callback(edges.state.close)
+        stack.push_async_callback(edges.history.close)
+        stack.callback(edges.processes.close)
+        stack.push_async_callback(edges.probes.close)
+        persisted = await edges.state.load()
+        for message in persisted.messages:
+            logger.warning(message)
+        engine = _wire(settings, held, edges, persisted, stopping)
+        meter.bind(engine.control)
+        web = WebServer(engine.control, meter, settings, passed_sockets())
         await web.start()
         stack.push_async_callback(web.stop)
-
         mains: dict[str, Callable[[], Awaitable[None]]] = {
-            "history": history.run,
-            "relist": partial(observer.run_relist, stopping),
-            "events": partial(observer.run_events, stopping),
-            "config": partial(desires.run, stopping),
-            "hints": partial(desires.run_hints, stopping),
-            "prober": prober.run,
+            "history": edges.history.run,
+            "relist": partial(engine.observer.run_relist, stopping),
+            "events": partial(engine.observer.run_events, stopping),
+            "config": partial(engine.desires.run, stopping),
+            "hints": partial(engine.desires.run_hints, stopping),
+            "prober": engine.prober.run,
             **({"podman": service.run} if service else {}),
         }
         async with asyncio.TaskGroup() as group:
@@ -154,16 +193,22 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 group.create_task(guarded(name, main, stopping, vital=True), name=name) for name, main in mains.items()
             ]
             try:
-                await _serve(settings, desires, observer, notifier, stopping)
+                await _serve(settings, engine.desires, engine.observer, edges.notifier, stopping)
             finally:
-                notifier.stopping()
+                edges.notifier.stopping()
                 stopping.set()
-                desires.poke()
-                observer.poke()
-                await fleet.close()
-                await puller.close()
+                await _end(engine)
                 for task in tasks:
                     task.cancel()
+
+
+async def _end(engine: _Engine) -> None:
+    """End the engine in order: workers first, so that nothing is begun any more, then what they were fed by."""
+    engine.desires.poke()
+    engine.observer.poke()
+    await engine.fleet.close()
+    await engine.puller.close()
+    await engine.probe_memory.keep_all(list(engine.fleet.workers))
 
 
 async def _serve(

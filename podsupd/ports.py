@@ -134,11 +134,15 @@ class Prober(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Persisted:
-    """What state.db held at the start. last_good: absolute path -> text of the file when it last parsed well."""
+    """What state.db held at the start.
+
+    last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given.
+    """
 
     memories: Mapping[str, PodMemory] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     last_good: Mapping[str, str] = field(default_factory=dict)
+    probes: Mapping[str, str] = field(default_factory=dict)
     identity: tuple[int, int] | None = None
     messages: tuple[str, ...] = ()
 
@@ -154,8 +158,12 @@ class State(Protocol):
         """Save a pod's memory, before the action it covers."""
         ...
 
+    async def save_probes(self, pod: str, text: str) -> None:
+        """Save a pod's probe states, as text of the engine's own making."""
+        ...
+
     async def forget_pod(self, pod: str) -> None:
-        """Drop memory and intent of a pod that is gone."""
+        """Drop memory, intent and probe states of a pod that is gone."""
         ...
 
     async def save_intent(self, pod: str, intent: Intent) -> None:

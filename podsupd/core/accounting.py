@@ -25,6 +25,10 @@ from podsupd.model.plan import (
 from podsupd.model.spec import FailureAction, PodSpec, ProbeType
 
 INFRA = ""  # the infra container's key among a pod's container memories
+KILLED_CODE = 137
+TOGETHER_S = 1.0  # the kernel ends a PID namespace within milliseconds; Podman writes the times a little apart
+SANDBOX_REASON = "SandboxDied"
+SANDBOX_DIED = "ended with the pod's infra container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,29 @@ def _describe_exit(container: ObservedContainer) -> tuple[str, str]:
     return "Error", f"exited with code {container.exit_code}" + (f": {container.error}" if container.error else "")
 
 
+def _with_sandbox(container: ObservedContainer, infra: ObservedContainer | None) -> bool:
+    """Say whether a container was killed by the kernel because the first process of its PID namespace ended."""
+    if infra is None or not infra.state.dead or container.exit_code != KILLED_CODE or container.oom_killed:
+        return False
+    return abs(container.finished_epoch - infra.finished_epoch) <= TOGETHER_S
+
+
+def _forgive(memory: ContainerMemory) -> ContainerMemory:
+    """Take back a failure that turned out to be the sandbox's."""
+    death = memory.last_death
+    if death is None or death.ours:
+        return memory
+    death = replace(death, reason=SANDBOX_REASON, message=SANDBOX_DIED, ours=True)
+    return replace(memory, failures=max(0, memory.failures - 1), not_before=0.0, recreate=False, last_death=death)
+
+
 def _bury(
-    pod: str, name: str, container: ObservedContainer, memory: ContainerMemory, want: PodSpec | None, now: Now
+    pod: str,
+    name: str,
+    container: ObservedContainer,
+    memory: ContainerMemory,
+    want: PodSpec | None,
+    now: Now,
 ) -> tuple[ContainerMemory, Note | None]:
     """Record a death once."""
     reason, message = _describe_exit(container)
@@ -97,6 +122,8 @@ def _bury(
         mark=None,
         recreate=recreate,
     )
+    if name == INFRA:
+        return buried, None if by_us else Note("Warning", "SandboxDied", f"the pod's infra container {message}")
     if by_us:
         return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
     kind = "Normal" if container.exit_code == 0 else "Warning"
@@ -243,13 +270,19 @@ def account(
     found = naming.by_name(seen, facts.owner) if seen else {}
     names = list(dict.fromkeys([*(c.name for c in want.containers), *found])) if want else list(found)
     memories: dict[str, ContainerMemory] = {}
-    infra = memory.containers.get(INFRA)
-    if infra and infra.stop and seen and seen.infra and infra.stop.incarnation == seen.infra.incarnation:
-        memories[INFRA] = infra
     notes: list[Note] = []
+    infra = seen.infra if seen else None
+    if infra is not None:
+        books = memory.containers.get(INFRA, ContainerMemory())
+        memories[INFRA], note = _settle_container(pod, INFRA, infra, books, want, now)
+        notes += [note] if note else []
     for name in names:
         old = memory.containers.get(name, ContainerMemory(restart_generation=intent.container_restarts.get(name, 0)))
-        memories[name], note = _settle_container(pod, name, found.get(name), old, want, now)
+        container = found.get(name)
+        memories[name], note = _settle_container(pod, name, container, old, want, now)
+        if container is not None and container.state.dead and _with_sandbox(container, infra):
+            memories[name] = _forgive(memories[name])
+            note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)
         if note:
             notes.append(note)
     if want is not None and seen is not None:

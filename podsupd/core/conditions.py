@@ -210,5 +210,5 @@ def _digest(want: PodSpec | None) -> str:
 
 def _source(view: PodView) -> str:
     if view.want:
-        return f"{view.want.source.path}:{view.want.source.line}"
+        return view.want.source.path
     return view.seen.labels.get(SOURCE_LABEL, "") if view.seen else ""

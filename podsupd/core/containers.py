@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from podsupd.core import stopping, troubles
+from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
@@ -147,7 +148,10 @@ def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, 
 def restarts(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory) -> bool:
     """Say whether a dead container is to be started again."""
     death = memory.last_death
-    if memory.start_requested or (death is not None and death.ours and death.incarnation == container.incarnation):
+    by_us = death is not None and death.ours and death.incarnation == container.incarnation
+    # What was to run once is not run twice because its sandbox died.
+    once = policy is RestartPolicy.NEVER and death is not None and death.reason == SANDBOX_REASON
+    if memory.start_requested or (by_us and not once):
         return True
     match policy:
         case RestartPolicy.ALWAYS:

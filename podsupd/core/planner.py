@@ -261,10 +261,11 @@ def _start_infra(draft: _Draft, seen: ObservedPod, infra: ObservedContainer, fac
         draft.waiting[INFRA] = ("StartPodError", trouble.message)
         draft.wake(trouble.retry_at)
         return False
-    if infra.state.dead:
-        draft.notes.append(
-            Note("Warning", "SandboxChanged", f"the infra container of pod {seen.name} is dead and is started again")
-        )
+    memory = draft.memories.get(INFRA, ContainerMemory())
+    if memory.not_before > now.boottime:
+        draft.waiting[INFRA] = ("CrashLoopBackOff", f"the infra container: {memory.failures} failures in a row")
+        draft.wake(memory.not_before)
+        return False
     draft.actions.append(StartContainer(infra.id, INFRA, "the pod's infra container is not running"))
     draft.waiting[INFRA] = ("Starting", "the pod's infra container")
     return True

@@ -58,7 +58,8 @@ class EventLog:
         self._recent.append(event)
         self._history.record(event)
         say = logger.warning if note.type == "Warning" else logger.info
-        say(note.message, pod=pod, container=note.container, reason=note.reason)
+        where = {"pod": pod} if note.container is None else {"pod": pod, "container": note.container}
+        say(note.message, reason=note.reason, **where)
         self._changed.notify()
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:

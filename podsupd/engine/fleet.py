@@ -157,7 +157,7 @@ class Fleet:
             return
         name = worker.name
         del self.workers[name]
-        self._tools.prober.forget(name)
+        self._tools.probe_memory.forget(name)
         self._memories.pop(name, None)
         self._intents.pop(name, None)
         try:

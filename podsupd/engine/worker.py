@@ -15,6 +15,7 @@ from podsupd.engine import registrations
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, told
 from podsupd.engine.lives import Lives
+from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import pause
@@ -50,6 +51,7 @@ class Tools:
     executor: Executor
     puller: Puller
     prober: ProbeScheduler
+    probe_memory: ProbeMemory
     processes: Processes
     events: EventLog
     meter: Meter
@@ -154,6 +156,7 @@ class Worker:
         made = await self._decide(seen)
         self._planned = wishes
         self._publish(seen, made)
+        await self._tools.probe_memory.keep(self.name)
         if made.gone:
             self.finished = self._want is None
             return None

@@ -14,7 +14,7 @@ from podsupd import log
 from podsupd.errors import StateUnavailable
 from podsupd.model.plan import Intent, PodMemory
 from podsupd.ports import Persisted
-from podsupd.state.codec import IDENTITY, INTENT, LAST_GOOD, MEMORY, Codec, Unreadable, key_of, text_of
+from podsupd.state.codec import IDENTITY, INTENT, LAST_GOOD, MEMORY, PROBES, Codec, Unreadable, key_of, text_of
 from podsupd.state.sqlite import (
     SIDE_FILES,
     Damaged,
@@ -120,6 +120,7 @@ class StateDb:
             memories=parse(MEMORY),
             intents=parse(INTENT),
             last_good=parse(LAST_GOOD),
+            probes=parse(PROBES),
             identity=parse(IDENTITY).get("directory"),
             messages=tuple(messages),
         )
@@ -135,10 +136,14 @@ class StateDb:
         """Save what an operator asked; raises StateUnavailable."""
         await self._save(_Save(INTENT.kind, {key_of(pod): (INTENT.form, INTENT.dump(intent))}))
 
+    async def save_probes(self, pod: str, text: str) -> None:
+        """Save a pod's probe states; raises StateUnavailable."""
+        await self._save(_Save(PROBES.kind, {key_of(pod): (PROBES.form, PROBES.dump(text))}))
+
     async def forget_pod(self, pod: str) -> None:
-        """Drop memory and intent of a pod, in one commit; raises StateUnavailable."""
-        key = key_of(pod)
-        await self._save(_Save(MEMORY.kind, {key: None}), _Save(INTENT.kind, {key: None}))
+        """Drop memory, intent and probe states of a pod, in one commit; raises StateUnavailable."""
+        kinds = (MEMORY.kind, INTENT.kind, PROBES.kind)
+        await self._save(*(_Save(kind, {key_of(pod): None}) for kind in kinds))
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Replace the last good texts and the directory's identity, in one commit; raises StateUnavailable."""

@@ -476,3 +476,23 @@ def test_deaths_are_told_apart() -> None:
     world.crash("web", 137)
     world.settle()
     assert world.memory.containers["web"].last_death.reason == "OOMKilled"
+
+
+def test_a_sandboxs_death_is_not_the_containers_failure() -> None:
+    """Infra killed twice in a row: its containers come back with it, no back-off of their own, in either order."""
+    world = running()
+    world.kill_infra()
+    world.settle()
+    assert world.memory.containers["web"].failures == 0
+    # The kernel ends the others first: they may be seen dead before infra is.
+    infra = world.seen.infra
+    for container in world.seen.containers:
+        world.die(container.id, 137)
+    world.turn(limit=0)
+    assert world.memory.containers["web"].failures == 1
+    world.die(infra.id, 137)
+    world.turn(limit=0)
+    assert world.memory.containers["web"].failures == 0
+    before = world.now
+    world.settle()
+    assert 9 <= world.now - before <= 10

@@ -1,0 +1,59 @@
+"""A daemon per test, and a host that is clean again afterwards: only what carries this daemon's owner id is removed."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from podman import PodmanClient
+
+from e2e.harness import PODMAN_URL, Daemon, podman
+
+
+@pytest.fixture
+def name() -> str:
+    """Return a pod name that nobody else uses."""
+    return f"e2e-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def witness() -> Iterator[PodmanClient]:
+    """Return the independent client that checks what podsupd claims about Podman's state."""
+    with PodmanClient(base_url=PODMAN_URL) as client:
+        assert client.ping(), "no Podman answers on its socket"
+        yield client
+
+
+def owners(state: Path) -> list[str]:
+    """Return the owner ids that a state directory holds."""
+    path = state / "owner.json"
+    return list(json.loads(path.read_text()).values()) if path.exists() else []
+
+
+@pytest.fixture
+def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Return a maker of daemons; each ends with the test, and so does every pod that it made."""
+    made: list[Daemon] = []
+
+    def make(directory: str = "d", **settings: str) -> Daemon:
+        root = tmp_path / directory
+        root.mkdir(exist_ok=True)
+        made.append(Daemon(root, **settings))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.kill()
+    for daemon in made:
+        for owner in owners(daemon.state):
+            for pod in podman("pod", "ps", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
+                podman("pod", "rm", "-f", "-t", "0", pod, check=False)
+            for volume in podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
+                podman("volume", "rm", "-f", volume, check=False)
+
+
+@pytest.fixture
+def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
+    """Return one daemon, not started."""
+    return make_daemon()
