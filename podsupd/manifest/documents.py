@@ -282,12 +282,12 @@ def _compose(text: str) -> Iterator[yaml.Node]:
         raise _Refused(mark.line + 1 if mark else 0, f"cannot read the YAML: {reason}: {way_out}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        reason = f"the character U+{ord(error.character):04X} is not allowed"
+        reason = f"the character U+{ord(text[error.position]):04X} is not allowed"
         raise _Refused(line, f"cannot read the YAML: {reason}: remove it") from error
     except (yaml.YAMLError, ValueError, OverflowError, IndexError) as error:
         # PyYAML's scanner lets these through for escapes such as "\UFFFFFFFF".
         line = loader.line + 1 if loader is not None else 1
-        raise _Refused(line, f"cannot read the YAML: {error}: check the escapes in this string") from error
+        raise _Refused(line, "cannot read the YAML: an escape in a string is no character: mend the string") from error
     finally:
         if loader is not None:
             loader.dispose()

@@ -21,11 +21,11 @@ class Report:
 
     def error(self, document: Document, path: Path, message: str) -> None:
         """Add an error at a path."""
-        self.errors.append(Problem(self.source, document.line_of(path), render(path), message))
+        self.errors.append(Problem(self.source, document.line_of(path), render(path), _one_line(message)))
 
     def warning(self, document: Document, path: Path, message: str) -> None:
         """Add a warning at a path."""
-        self.warnings.append(Problem(self.source, document.line_of(path), render(path), message))
+        self.warnings.append(Problem(self.source, document.line_of(path), render(path), _one_line(message)))
 
     def invalid(self, document: Document, error: ValidationError) -> None:
         """Add every error of a validation."""
@@ -63,6 +63,11 @@ def found(value: Any, raw: str | None) -> str:
     return "a mapping"
 
 
+def _one_line(message: str) -> str:
+    """Escape what would break the line: messages quote what the file says."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
 def _word(detail: Any, raw: str | None) -> str:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     what = found(value, raw)
@@ -93,7 +98,7 @@ def _word(detail: Any, raw: str | None) -> str:
             return f"must be at most {context['le']:g}, found {raw or value}"
         case "value_error":
             message = str(context["error"])
-            return message if "found" in message or isinstance(value, str) else f"{message}, found {what}"
+            return message if "found" in message else f"{message}, found {what}"
     return f"{detail['msg']}, found {what}"
 
 
