@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NoReturn
 
 from aiohttp import web
 
@@ -65,6 +66,8 @@ async def _follow(request: web.Request, pod: str | None, since: int | None, limi
                 await response.write(b": heartbeat\n\n")
         except StopAsyncIteration:
             break
+        except Exception as error:  # noqa: BLE001  it is raised again
+            _abort(request, response, error)
         finally:
             await _close(stream)
     await _end(request, response)
@@ -99,11 +102,13 @@ async def logs(request: web.Request, query: Query) -> web.StreamResponse:
             if first is not None:
                 await response.write(render(first))
                 await _copy(request, response, lines, render)
-    except PodsupdError as error:
+    except (PodsupdError, LookupError) as error:
         if not response.prepared:
             raise
         _log.warning("a log ended early", pod=pod.name, container=container, reason=str(error))
         await response.write(render(LogLine(container or "", "error", f"cannot go on reading the log: {error}")))
+    except Exception as error:  # noqa: BLE001  it is raised again
+        _abort(request, response, error)
     finally:
         await _close(lines)
     await _end(request, response)
@@ -149,6 +154,15 @@ async def _close(stream: object) -> None:
     close: Callable[[], Awaitable[None]] | None = getattr(stream, "aclose", None)
     if close is not None:
         await close()
+
+
+def _abort(request: web.Request, response: web.StreamResponse, error: Exception) -> NoReturn:
+    """Break the connection off: nothing else tells a reader of a stream that its end is not the end."""
+    if response.prepared and request.transport is not None and not isinstance(error, ConnectionError):
+        _log.error("a stream broke off", path=request.path, exc_info=error)
+        request.transport.abort()
+        raise ConnectionResetError("the stream broke off") from error
+    raise error
 
 
 async def _end(request: web.Request, response: web.StreamResponse) -> None:

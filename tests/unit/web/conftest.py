@@ -1,5 +1,6 @@
 """A web server on a unix socket with a fake Control behind it, and a client."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from podsupd.model.settings import ApiSettings, MetricsSettings, Settings
 from podsupd.web import PrometheusMeter, WebServer
 from tests.unit.web.fakes import FakeControl
+
+# looptime asks the policy for a loop before a sync test; without this it would make one that nobody closes.
+asyncio.set_event_loop(None)
 
 
 @pytest.fixture

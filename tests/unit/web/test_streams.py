@@ -153,3 +153,20 @@ async def test_an_error_in_the_middle_is_the_last_line(client: aiohttp.ClientSes
         lines = [json.loads(line) for line in (await response.text()).splitlines()]
     assert [line["stream"] for line in lines] == ["stdout", "error"]
     assert "gone" in lines[1]["text"]
+
+
+async def test_a_bug_breaks_the_stream_off(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """A stream that ends by a fault never looks like one that ended, nor carries a second answer in its body."""
+    control.lines[:] = [LogLine("nginx-server", "stdout", "a"), RuntimeError("bug")]
+    async with client.get("/v1/pods/my-shared-pod/logs?follow=true") as response:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
+async def test_a_container_that_was_not_created_ends_a_followed_log(
+    client: aiohttp.ClientSession, control: FakeControl
+) -> None:
+    """Following a container that is not there yet says so as the last line."""
+    control.lines[:] = [LookupError("container nginx-server was not created yet")]
+    async with client.get("/v1/pods/my-shared-pod/logs?follow=true&container=nginx-server") as response:
+        assert "was not created yet" in await response.text()
