@@ -73,17 +73,21 @@ class LibpodRuntime:
 
     async def observe_pod(self, name: str) -> ObservedPod | None:
         """Inspect one pod and its containers; a container that vanishes meanwhile is left out."""
-        pod = await self._podman.find(Call("inspect", f"inspect pod {name}", "GET", f"pods/{_q(name)}/json"), dict)
+        what = f"inspect pod {name}"
+        pod = await self._podman.find(
+            Call("inspect", what, "GET", f"pods/{_q(name)}/json"), lambda doc: (doc, shapes.pod_members(doc))
+        )
         # libpod also answers for a prefix of an id.
-        if pod is None or pod.get("Name") != name:
+        if pod is None or pod[0]["Name"] != name:
             return None
+        doc, members = pod
         found = []
-        for line in pod.get("Containers") or ():
-            call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")
-            doc = await self._podman.find(call, dict)
-            if doc is not None:
-                found.append(doc)
-        return _shaped(f"inspect pod {name}", pod, found)
+        for container_id, container in members:
+            call = Call("inspect", f"inspect container {container}", "GET", f"containers/{container_id}/json")
+            inspected = await self._podman.find(call, dict)
+            if inspected is not None:
+                found.append(inspected)
+        return _shaped(what, doc, found)
 
     async def image_id(self, reference: str) -> str | None:
         """Return the id of a local image, None when it is absent."""
@@ -155,11 +159,7 @@ class LibpodRuntime:
         filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
         call = Call("list_volumes", "list volumes", "GET", "volumes/json", {"filters": filters})
         problem: PodmanError | None = None
-        for doc in await self._podman.get(call, list):
-            # Whether several labels mean all or any of them differs between releases.
-            if not labels.items() <= (doc.get("Labels") or {}).items():
-                continue
-            name = str(doc["Name"])
+        for name in await self._podman.get(call, lambda docs: shapes.volumes_with(labels, docs)):
             try:
                 await self._podman.request(
                     Call("remove_volume", f"remove volume {name}", "DELETE", f"volumes/{_q(name)}"), gone_ok=True

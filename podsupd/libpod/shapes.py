@@ -110,6 +110,19 @@ def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
     )
 
 
+def pod_members(pod: Json) -> list[tuple[str, str]]:
+    """Return (id, name) of a pod's containers from ``pods/{name}/json``, infra among them."""
+    return [(line["Id"], line["Name"]) for line in pod["Containers"] or ()]
+
+
+def volumes_with(labels: Mapping[str, str], volumes: Iterable[Json]) -> list[str]:
+    """Return the names of the volumes that carry all these labels.
+
+    Looked at here although libpod has filtered: whether several labels mean all or any of them differs by release.
+    """
+    return [doc["Name"] for doc in volumes if labels.items() <= (doc.get("Labels") or {}).items()]
+
+
 def container_summary(doc: Json) -> ContainerSummary:
     """Read a line of ``containers/json``."""
     return ContainerSummary(

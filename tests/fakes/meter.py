@@ -1,0 +1,37 @@
+"""A Meter that remembers libpod calls and drops everything else."""
+
+from podsupd.model.spec import ProbeSpec
+
+
+class CountingMeter:
+    """operations: (operation, whether it failed), in order; seconds: how long each took."""
+
+    def __init__(self) -> None:
+        self.operations: list[tuple[str, bool]] = []
+        self.seconds: list[float] = []
+
+    def runtime_operation(self, operation: str, seconds: float, *, error: bool) -> None:
+        """Remember one libpod call."""
+        self.operations.append((operation, error))
+        self.seconds.append(seconds)
+
+    def probe(self, pod: str, spec: ProbeSpec, result: str, seconds: float) -> None:
+        """Drop it."""
+
+    def probe_lag(self, spec: ProbeSpec, seconds: float) -> None:
+        """Drop it."""
+
+    def restart_latency(self, seconds: float) -> None:
+        """Drop it."""
+
+    def event(self) -> None:
+        """Drop it."""
+
+    def missed_event(self) -> None:
+        """Drop it."""
+
+    def reconnect(self) -> None:
+        """Drop it."""
+
+    def relist(self, seconds: float) -> None:
+        """Drop it."""

@@ -1,0 +1,131 @@
+"""What only a fake can show of the Runtime: races, streams that break, pulls that succeed."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from podsupd.errors import PodmanConflict, PodmanRejected, PodmanUnavailable
+from podsupd.libpod import LibpodRuntime
+from podsupd.model.observed import ContainerState, ObservedPod
+from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.spec import ContainerSpec, PodSpec, Source
+from tests.fakes.libpod import FakeLibpod, Fault
+from tests.fakes.meter import CountingMeter
+from tests.fakes.objects import BUSYBOX
+
+POD = PodSpec(
+    name="p",
+    source=Source("/etc/p.yaml"),
+    containers=(ContainerSpec("a", "p-a", BUSYBOX), ContainerSpec("b", "p-b", BUSYBOX)),
+    share_process_namespace=True,
+)
+
+
+async def make(runtime: LibpodRuntime, pod: PodSpec = POD) -> ObservedPod:
+    """Create and start a pod of two containers."""
+    pod_id = await runtime.create_pod(CreatePod(pod, "1:x"), {})
+    for spec in pod.containers:
+        await runtime.start_container(
+            await runtime.create_container(CreateContainer(pod_id, pod, spec, "1:x"), {})
+        )  # fmt: skip
+    seen = await runtime.observe_pod(pod.name)
+    assert seen is not None
+    return seen
+
+
+async def test_a_container_that_vanishes_during_a_look_is_left_out(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """A removal at the wrong moment does not spoil the picture of the rest."""
+    await make(runtime)
+    fake.fail("inspect_container", Fault(status=404, cause="no such container", message="gone"))
+    seen = await runtime.observe_pod("p")
+    assert seen is not None
+    # The first inspected is the infra container.
+    assert seen.infra is None
+    assert [c.name for c in seen.containers] == ["p-a", "p-b"]
+
+
+async def test_a_pod_that_vanishes_is_none(runtime: LibpodRuntime) -> None:
+    """No pod is an answer, not an error."""
+    seen = await make(runtime)
+    for container in seen.containers:
+        await runtime.signal_container(container.id, "SIGTERM")
+    await runtime.remove_pod(seen.id)
+    assert await runtime.observe_pod("p") is None
+
+
+async def test_clean_up_in_progress_is_a_conflict(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """A start that comes some milliseconds too early is tried again, not counted as a failure."""
+    seen = await make(runtime)
+    cause = "container state improper"
+    fake.fail("start", Fault(status=500, cause=cause, message=f"must be in Created or Stopped state: {cause}"))
+    with pytest.raises(PodmanConflict, match="cannot start container"):
+        await runtime.start_container(seen.containers[0].id)
+
+
+async def test_a_removal_reported_as_failed_inside_a_200_is_an_error(
+    fake: FakeLibpod, runtime: LibpodRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of failure is believed over the status code."""
+    monkeypatch.setitem(fake._recorded, "container_running_removed", {"Err": "device busy", "Id": "x", "response": 200})
+    seen = await make(runtime)
+    with pytest.raises(PodmanRejected, match=r"cannot remove container .*: device busy"):
+        await runtime.remove_container(seen.containers[0].id)
+
+
+async def test_a_pull_yields_progress_and_leaves_the_image(
+    fake: FakeLibpod, runtime: LibpodRuntime, meter: CountingMeter
+) -> None:
+    """A user sees that a pull is under way, and the image is there after it."""
+    reference = "quay.io/x/y:1"
+    fake.registry.add(reference)
+    assert await runtime.image_id(reference) is None
+    lines = [line async for line in runtime.pull(reference)]
+    assert lines == [f"Trying to pull {reference}...", "Writing manifest"]
+    assert await runtime.image_id(reference) == fake.images[reference]
+    assert ("pull", False) in meter.operations
+
+
+async def test_a_pull_cut_off_by_a_dying_podman_is_unavailable(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """A pull that breaks in the middle is not taken for a finished one."""
+    fake.fail("pull", Fault(drop=True))
+    with pytest.raises(PodmanUnavailable, match="cannot pull image x"):
+        async for _ in runtime.pull("x"):
+            pass
+
+
+async def test_events_end_when_podman_does(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """The observer learns that its stream broke, after any silence, and connects anew."""
+    seen = await make(runtime)
+    events = runtime.events()
+    first = asyncio.ensure_future(anext(events))
+    while not fake._listeners:
+        await asyncio.sleep(0)
+    # Longer than the request timeout: silence is normal here.
+    await asyncio.sleep(0.4)
+    fake.crash("p-a", 3)
+    event = await first
+    assert (event.action, event.name, event.exit_code) == ("died", "p-a", 3)
+    assert event.id == next(c.id for c in seen.containers if c.name == "p-a")
+    await fake.die()
+    with pytest.raises(PodmanUnavailable, match="cannot follow events"):
+        await anext(events)
+
+
+async def test_a_supplied_pid_is_seen(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """Tests of deaths can give a container a process of their own."""
+    fake.supplied_pids["p-b"] = 4711
+    seen = await make(runtime)
+    assert [c.pid for c in seen.containers if c.name == "p-b"] == [4711]
+
+
+async def test_twenty_pods_are_listed(runtime: LibpodRuntime) -> None:
+    """The fake carries as many pods as a test of the fleet wants."""
+    for number in range(20):
+        name = f"p{number}"
+        containers = tuple(replace(c, runtime_name=f"{name}-{c.name}") for c in POD.containers)
+        await make(runtime, replace(POD, name=name, containers=containers))
+    relist = await runtime.relist()
+    assert len(relist.pods) == 20
+    assert len(relist.names) == 60
+    assert {c.state for pod in relist.pods for c in pod.containers} == {ContainerState.RUNNING}
