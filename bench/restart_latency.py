@@ -1,0 +1,69 @@
+"""(a) From kill -9 of a container's first process to running again, by Podman's own StartedAt.
+
+The peers are one POST .../start of a container that is dead (what the runtime costs, without noticing anything), and
+Podman's own restart policy. All three are containers in a pod with a network of its own, taken in turn, so that the
+machine's noise falls on all alike.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from bench.daemon import Daemon
+from bench.manifests import IMAGE, SLEEP, pod, write
+from bench.podman_api import Watcher, wait
+from bench.rows import Options, Row, samples
+
+name = "restart latency"
+
+
+def run(options: Options) -> list[Row]:
+    """Kill each container once: the first restart is at once, as in Kubernetes, later ones are backed off."""
+    watcher = Watcher(options.url, options.prefix)
+    policy, bare = f"{options.prefix}-policy", f"{options.prefix}-bare"
+    pods = {n: pod(n, containers=1) for n in (f"{options.prefix}-a{i}" for i in range(options.repeats))}
+    ours, by_policy, by_start = [], [], []
+    try:
+        with tempfile.TemporaryDirectory() as directory, Daemon(options, Path(directory)) as daemon:
+            _run_in_pod(policy, "--restart=always")
+            _run_in_pod(bare)
+            write(daemon.manifests, pods)
+            daemon.start()
+            daemon.wait_pods_ready(len(pods))
+            for supervised in pods:
+                ours.append(_kill_to_running(watcher, f"{supervised}-c0"))
+                by_policy.append(_kill_to_running(watcher, f"{policy}-c0"))
+                by_start.append(_start(watcher, f"{bare}-c0"))
+    finally:
+        watcher.remove_pods()
+    return [
+        Row("kill -9 to running", "ms", samples(ours), samples(by_start), "POST .../start", bound=1.3),
+        Row("kill -9 to running", "ms", samples(ours), samples(by_policy), "--restart=always", bound=1.0),
+    ]
+
+
+def _run_in_pod(pod_name: str, *arguments: str) -> None:
+    for command in (
+        ["podman", "pod", "create", "--name", pod_name, "--share", "net,pid"],
+        ["podman", "run", "-d", "--pod", pod_name, "--name", f"{pod_name}-c0", *arguments, IMAGE, *SLEEP],
+    ):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _kill_to_running(watcher: Watcher, container: str) -> float:
+    pid = watcher.state(container)["Pid"]
+    began = time.time()
+    os.kill(pid, signal.SIGKILL)
+    return (watcher.wait_restarted(container, pid) - began) * 1000
+
+
+def _start(watcher: Watcher, container: str) -> float:
+    pid = watcher.state(container)["Pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: watcher.state(container)["Status"] == "exited", 30)
+    began = time.time()
+    watcher.start(container)
+    return (watcher.wait_restarted(container, pid) - began) * 1000
