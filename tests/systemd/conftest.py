@@ -125,14 +125,16 @@ class Host:
         (self.root / "etc/podsupd/pods.d" / name).unlink(missing_ok=True)
 
 
-def _only_child(pid: int) -> int:
-    """Wait for a process's only child, which the kernel tells nobody else about."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    for _ in range(100):
-        if found := children.read_text().split():
-            return int(found[0])
+def _pid1(booter: int) -> int:
+    """Wait for the host's PID 1: the booter's only child, once it is systemd and no longer a step on the way there."""
+    children = Path(f"/proc/{booter}/task/{booter}/children")
+    for _ in range(200):
+        for child in children.read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                    return int(child)
         time.sleep(0.05)
-    return pytest.fail(f"process {pid} never had a child")
+    return pytest.fail("the host's systemd never started")
 
 
 def _boot(root: Path, name: str) -> subprocess.Popen[bytes]:
@@ -145,7 +147,7 @@ def booted(rootfs: Path) -> Iterator[Host]:
     name = f"podsupd-test-{os.getpid()}"
     process = _boot(rootfs, name)
     try:
-        host = Host(rootfs, name, _only_child(process.pid))
+        host = Host(rootfs, name, _pid1(process.pid))
         host.until("systemd has booted", lambda: host.succeeds("systemctl", "is-system-running", "--wait"))
         images = subprocess.run(["podman", "save", "-q", "-m", *IMAGES], check=True, capture_output=True).stdout
         host.run("podman", "load", "-q", stdin=images, timeout=120)
