@@ -23,6 +23,7 @@ from podsupd.ports import Clock, Meter, Prober, ProbeTarget
 
 MAX_ATTEMPTS = 64  # sockets and processes that a probe storm may hold at once
 LONGEST_WAIT_S = 60.0  # the loop's timers stand still while the system sleeps: look at the clock at least this often
+EARLY_S = 0.001  # uvloop's timers are whole milliseconds: what is due within one is due, or the loop would spin
 CLEANUP_S = 10.0  # what an attempt may take beyond its timeout (killing what an exec started) before it is given up
 
 
@@ -209,14 +210,14 @@ class ProbeScheduler:
             if entry.gone or entry.ticket != ticket:
                 heapq.heappop(self._heap)
                 continue
-            if due > now:
+            if due > now + EARLY_S:
                 return due
             if self._pool.full:
                 return None
             heapq.heappop(self._heap)
             entry.ticket = 0
             entry.running = True
-            self._meter.probe_lag(entry.spec, now - due)
+            self._meter.probe_lag(entry.spec, max(0.0, now - due))
             task = self._pool.spawn(f"probe {entry.pod} {entry.spec.name}", partial(self._attempt, entry))
             task.add_done_callback(lambda _: self._poke.set())
         return None
