@@ -142,8 +142,12 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     except (ValueError, KeyError, OverflowError):
         raise _Refused(_line(node), f"the value {text!r} does not fit its tag: remove the tag") from None
     if node.tag not in (_STR, _MERGE, _TAG + "timestamp"):
-        raise _Refused(_line(node), f"the tag {node.tag.replace(_TAG, '!!')} is not supported: remove the tag")
+        raise _unknown_tag(node)
     return _string(text, _line(node))
+
+
+def _unknown_tag(node: yaml.Node) -> _Refused:
+    return _Refused(_line(node), f"the tag {node.tag.replace(_TAG, '!!')} is not supported: remove the tag")
 
 
 def _string(text: str, line: int) -> str:
@@ -174,6 +178,8 @@ class _Builder:
             raise _Refused(_line(node), f"more than {MAX_NODES} values with its aliases expanded: split the file")
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
+        if node.tag not in (_TAG + "map", _TAG + "seq"):
+            raise _unknown_tag(node)
         if id(node) in self._open:
             raise _Refused(_line(node), "an alias contains itself: write the value out")
         self._open.add(id(node))
