@@ -1,0 +1,241 @@
+"""The commands and their options. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 no daemon.
+
+Each body imports what it needs: a client command must not pay for the daemon's libraries.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, NoReturn, ParamSpec
+
+import typer
+
+from podsupd.cli.client import Client, NoDaemonError, RefusedError
+from podsupd.cli.plain import Format, complain
+from podsupd.errors import ConfigError, PodsupdError
+
+P = ParamSpec("P")
+
+EXIT_NO = 1
+EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
+
+app = typer.Typer(
+    name="podsupd",
+    help="Supervise Podman pods on this host from Kubernetes manifests in a directory.",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 no daemon.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Socket = Annotated[
+    str | None,
+    typer.Option("--socket", envvar="PODSUPD_SOCKET", metavar="PATH", help="The daemon's control socket."),
+]
+Output = Annotated[Format, typer.Option("-o", "--output", help="What to print.")]
+Target = Annotated[str, typer.Argument(metavar="POD[/CONTAINER]")]
+MaybePod = Annotated[str | None, typer.Argument(metavar="POD")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Ask only; do not wait until it is done.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")]
+
+
+def _answers(command: Callable[P, bool | None]) -> Callable[P, None]:
+    """Map errors to exit codes; a command that returns False ends with 1."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        code = 0
+        try:
+            code = EXIT_NO if command(*args, **kwargs) is False else 0
+        except NoDaemonError as error:
+            complain(str(error))
+            code = EXIT_NO_DAEMON
+        except ConfigError as error:
+            complain(str(error))
+            code = EXIT_USAGE
+        except (RefusedError, PodsupdError) as error:
+            complain(str(error))
+            code = EXIT_NO
+        except BrokenPipeError:
+            # The reader (head, less) has what it wants; the interpreter's own flush must not complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = EXIT_NO
+        raise typer.Exit(code)
+
+    return run
+
+
+@app.command(rich_help_panel="Daemon")
+@_answers
+def run(
+    *,
+    config: Annotated[
+        str | None, typer.Option("--config", envvar="PODSUPD_CONFIG", metavar="FILE", help="The settings.")
+    ] = None,
+    manifests: Annotated[
+        str | None, typer.Option("--manifests", metavar="DIR", help="The directory of manifests.")
+    ] = None,
+    socket: Socket = None,
+) -> None:
+    """Run the daemon in the foreground; SIGTERM ends it and leaves the pods running, SIGHUP reloads."""
+    from podsupd.cli import run as command  # noqa: PLC0415
+
+    command.run(config, manifests, socket)
+
+
+@app.command(rich_help_panel="Manifests")
+@_answers
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or directories of manifests.")],
+) -> bool:
+    """Tell what is wrong in manifests, with file, line and path; needs no daemon."""
+    from podsupd.cli import check as command  # noqa: PLC0415
+
+    return command.check(paths)
+
+
+@app.command(rich_help_panel="Manifests")
+@_answers
+def plan(*, output: Output = Format.TABLE, socket: Socket = None) -> None:
+    """Show what would change, and why."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    ask.plan(Client(socket), output)
+
+
+@app.command(rich_help_panel="Manifests")
+@_answers
+def reload(*, output: Output = Format.TABLE, socket: Socket = None) -> bool:
+    """Read the directory now; exit 1 when a file is wrong."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    return ask.reload(Client(socket), output)
+
+
+@app.command(rich_help_panel="Manifests")
+@_answers
+def prune(
+    *,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Remove the pods.")] = False,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> None:
+    """List the removals that are held; with --confirm let them happen."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    ask.prune(Client(socket), output, confirm=confirm)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def status(
+    pod: MaybePod = None,
+    *,
+    output: Output = Format.TABLE,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until interrupted.")] = False,
+    socket: Socket = None,
+) -> None:
+    """Show the pods, or one of them in detail."""
+    from podsupd.cli import status as command  # noqa: PLC0415
+
+    if watch and output is not Format.TABLE:
+        raise typer.BadParameter("--watch shows tables only; podsupd events --follow -o json is for programs")
+    command.status(Client(socket), pod, output, watch=watch)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def restart(
+    target: Target,
+    *,
+    no_wait: NoWait = False,
+    timeout: Timeout = 120,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Stop gracefully and start again; a fresh start, without back-off."""
+    from podsupd.cli import changes  # noqa: PLC0415
+
+    return changes.change(Client(socket), "restart", target, timeout, output, wait=not no_wait)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def stop(
+    target: Target,
+    *,
+    no_wait: NoWait = False,
+    timeout: Timeout = 120,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Stop gracefully, and keep stopped until podsupd start."""
+    from podsupd.cli import changes  # noqa: PLC0415
+
+    return changes.change(Client(socket), "stop", target, timeout, output, wait=not no_wait)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def start(
+    target: Target,
+    *,
+    no_wait: NoWait = False,
+    timeout: Timeout = 120,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Start what podsupd stop has stopped."""
+    from podsupd.cli import changes  # noqa: PLC0415
+
+    return changes.change(Client(socket), "start", target, timeout, output, wait=not no_wait)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def logs(
+    target: Target,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    tail: Annotated[int | None, typer.Option("--tail", min=0, metavar="N", help="Begin with the last N lines.")] = None,
+    socket: Socket = None,
+) -> None:
+    """Show what the containers write."""
+    from podsupd.cli import logs as command  # noqa: PLC0415
+
+    command.logs(Client(socket), target, tail, follow=follow)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def events(
+    pod: MaybePod = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=10_000, help="Begin with the newest so many.")] = 100,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> None:
+    """Show what happened: deaths, restarts, probe changes, actions."""
+    from podsupd.cli import events as command  # noqa: PLC0415
+
+    command.events(Client(socket), pod, limit, output, follow=follow)
+
+
+@app.command(rich_help_panel="Daemon")
+@_answers
+def version(*, output: Output = Format.TABLE, socket: Socket = None) -> None:
+    """Show the versions of this program and of the daemon."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    ask.version(Client(socket), output)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code."""
+    app(args)
+    sys.exit(0)

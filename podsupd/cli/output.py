@@ -1,0 +1,81 @@
+"""Where words go: tables and colour for a terminal, plain aligned text otherwise."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+_UNBOUNDED = 100_000
+"""Columns of an output that is not a terminal: nothing is cut or wrapped there."""
+
+_GOOD = frozenset({"Running", "Ready", "Done", "Loaded", "Succeeded", "Completed", "passing"})
+_BAD = frozenset(
+    {"Failed", "Error", "OOMKilled", "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "Invalid", "Conflict"}
+    | {"failing"}
+)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for now's stdout: colour and wrapping on a terminal only; rich honours NO_COLOR itself."""
+    file = sys.stderr if stderr else sys.stdout
+    width = None if file.isatty() else _UNBOUNDED
+    return Console(file=file, width=width, highlight=False, emoji=False, markup=False, legacy_windows=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table as kubectl draws it: no lines, two spaces between columns; the last column may wrap."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for number, column in enumerate(columns):
+        last = number == len(columns) - 1
+        made.add_column(column, no_wrap=not last, overflow="fold" if last else "ignore")
+    for row in rows:
+        made.add_row(*(coloured(cell) for cell in row))
+    return made
+
+
+def coloured(word: str) -> Text:
+    """Return a word with the colour of its meaning, if it has one."""
+    if word in _BAD:
+        return Text(word, style="red")
+    return Text(word, style="green") if word in _GOOD else Text(word)
+
+
+def show(*parts: Table | Text | str) -> None:
+    """Print tables and lines; without a terminal no line ends in spaces."""
+    screen = console()
+    if screen.is_terminal:
+        for part in parts:
+            _print(screen, part)
+        return
+    with screen.capture() as captured:
+        for part in parts:
+            _print(screen, part)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.flush()
+
+
+def _print(screen: Console, part: Table | Text | str) -> None:
+    if isinstance(part, Table):
+        # A terminal that is too narrow wraps the lines itself, as with kubectl: nothing is cut off.
+        least = Measurement.get(screen, screen.options.update(width=_UNBOUNDED), part).minimum
+        screen.print(part, width=max(least, screen.width), crop=False)
+    else:
+        screen.print(part, soft_wrap=True)
+
+
+def age(seconds: float | None) -> str:
+    """Render a duration as kubectl does: the two largest units that matter."""
+    if seconds is None:
+        return "-"
+    total = max(0, int(seconds))
+    days, hours, minutes = total // 86400, total // 3600, total // 60
+    if days >= 10:  # noqa: PLR2004  from here hours say nothing
+        return f"{days}d"
+    if days >= 1:
+        return f"{days}d{hours % 24}h"
+    if hours >= 1:
+        return f"{hours}h{minutes % 60}m"
+    return f"{minutes}m{total % 60}s" if minutes >= 1 else f"{total}s"
