@@ -39,5 +39,6 @@ def setup(settings: LogSettings) -> None:
 
 def get(room: str) -> "FilteringBoundLogger":
     """Return the logger of a room (``engine``, ``libpod``, ...)."""
-    logger: FilteringBoundLogger = structlog.get_logger().bind(room=room)
+    # Lazy on purpose: a bound one would keep the configuration of the moment of the import.
+    logger: FilteringBoundLogger = structlog.get_logger(room=room)
     return logger

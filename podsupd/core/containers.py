@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from podsupd.core import stopping, troubles
+from podsupd.core import stopping
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
@@ -18,7 +18,9 @@ from podsupd.model.plan import (
     PodMemory,
     PullImage,
     RemoveContainer,
+    SignalContainer,
     StartContainer,
+    Trouble,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
 
@@ -47,6 +49,22 @@ def _until_recorded(container: ObservedContainer, memory: ContainerMemory, facts
     # conmon writes the exit file within some milliseconds; the wait grows in case that it never does.
     pause = min(max(GONE_FIRST_S, (now.boottime - noticed) / 2), LOOK_AGAIN_S)
     return Decision(memory, waiting=("Exiting", "its process is gone, Podman records it"), wake_at=now.boottime + pause)
+
+
+def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | None) -> Decision:
+    """Return the decision as it is, or, while a refusal of Podman's forbids its action, the wait for the next try."""
+    if trouble is None or not decision.actions or isinstance(decision.actions[0], PullImage):
+        return decision
+    match decision.actions[0]:
+        case CreateContainer():
+            reason = "CreateContainerError"
+        case StartContainer():
+            reason = "RunContainerError"
+        case SignalContainer():
+            reason = "StopContainerError"
+        case _:
+            reason = "RemoveContainerError"
+    return Decision(before, waiting=(reason, trouble.message), wake_at=trouble.retry_at)
 
 
 def take_down(
@@ -173,10 +191,7 @@ def bring_up(
 ) -> Decision:
     """Bring a wanted container to running as its spec says."""
     mine = memory.containers[spec.name]
-    trouble = troubles.active(memory.troubles, spec.name, now)
     if container is None:
-        if trouble:
-            return Decision(mine, waiting=("CreateContainerError", trouble.message), wake_at=trouble.retry_at)
         return _create(pod, spec, seen, mine, facts, now)
     exiting = _until_recorded(container, mine, facts, now)
     if exiting:
@@ -200,6 +215,4 @@ def bring_up(
         return Decision(mine, wake_at=wake)
     if container.state.dead and not restarts(pod.restart_policy, container, mine):
         return Decision(mine)
-    if trouble:
-        return Decision(mine, waiting=("RunContainerError", trouble.message), wake_at=trouble.retry_at)
     return _start(pod, container, mine, now)

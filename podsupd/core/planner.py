@@ -34,7 +34,8 @@ RESYNC_S = 30.0
 class _Draft:
     """Collects decisions on the way to a Plan."""
 
-    def __init__(self, memory: PodMemory, notes: Iterable[Note]) -> None:
+    def __init__(self, memory: PodMemory, notes: Iterable[Note], now: Now) -> None:
+        self.now = now
         self.memories = dict(memory.containers)
         self.memory = memory
         self.actions: list[Action] = []
@@ -46,13 +47,17 @@ class _Draft:
         if at is not None:
             self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
 
-    def take(self, name: str, decision: Decision) -> None:
+    def take(self, name: str, decision: Decision) -> Decision:
+        """Take a decision over, or the wait for its next try when Podman refused it; return what was taken."""
+        trouble = troubles.active(self.memory.troubles, name, self.now)
+        decision = containers.held_back(decision, self.memories.get(name, ContainerMemory()), trouble)
         self.memories[name] = decision.memory
         self.actions += decision.actions
         self.notes += decision.notes
         if decision.waiting:
             self.waiting[name] = decision.waiting
         self.wake(decision.wake_at)
+        return decision
 
     def plan(self, why: str, *, conflict: str = "", gone: bool = False) -> Plan:
         memory = replace(self.memory, containers=self.memories)
@@ -103,7 +108,7 @@ def plan(
         )
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
     books = account(want, intent, seen, facts, memory, now)
-    draft = _Draft(books.memory, books.notes)
+    draft = _Draft(books.memory, books.notes, now)
     if want is None:
         return _remove(draft, seen, facts, now)
     if seen is None:
@@ -294,7 +299,7 @@ def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPo
             decision = replace(
                 decision, actions=tuple(a for a in decision.actions if not isinstance(a, StartContainer))
             )
-        draft.take(spec.name, decision)
+        decision = draft.take(spec.name, decision)
         if decision.waiting:
             whys.append(f"{spec.name}: {decision.waiting[1]}")
     kept = {c.id for name, c in found.items() if want.container(name) is not None}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from podsupd.core.backoff import retry_delay
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer
-from podsupd.model.plan import Now, SignalContainer, Stop
+from podsupd.model.plan import ContainerMemory, Now, SignalContainer, Stop
 
 SIGNALLED = "Signalled"
 KILLED = "Killed"
@@ -30,17 +30,15 @@ def advance(container: ObservedContainer, stop: Stop | None, why: str, grace_s: 
     name = container.label(CONTAINER_LABEL)
     if stop is None or stop.incarnation != container.incarnation:
         stop = Stop(container.incarnation, now.boottime, now.boot_id, why, SIGNALLED, now.boottime)
-        if grace_s > 0:
-            action = SignalContainer(container.id, name, container.stop_signal, why)
-            return Step(stop, action, now.boottime + grace_s)
     deadline = stop.started_at + grace_s
     if stop.stage == SIGNALLED:
         if now.boottime < deadline:
-            return Step(stop, None, deadline)
+            action = None if stop.sent else SignalContainer(container.id, name, container.stop_signal, why)
+            return Step(stop, action, deadline)
         return _kill(container, stop, f"{why}; not gone after {grace_s:g} s", now)
     again = stop.stage_at + retry_delay(_kills(stop), KILL_AGAIN_S, KILL_AGAIN_CAP_S, container.id)
     if now.boottime < again:
-        return Step(stop, None, again)
+        return Step(stop, None if stop.sent else _sigkill(container, why), again)
     return _kill(container, stop, f"{why}; still there after SIGKILL", now)
 
 
@@ -51,9 +49,18 @@ def _kills(stop: Stop) -> int:
 
 def _kill(container: ObservedContainer, stop: Stop, why: str, now: Now) -> Step:
     kills = _kills(stop) + 1 if stop.stage.startswith(KILLED) else 1
-    after = replace(stop, stage=f"{KILLED} {kills}", stage_at=now.boottime)
+    after = replace(stop, stage=f"{KILLED} {kills}", stage_at=now.boottime, sent=False)
     again = now.boottime + retry_delay(kills, KILL_AGAIN_S, KILL_AGAIN_CAP_S, container.id)
-    return Step(after, SignalContainer(container.id, container.label(CONTAINER_LABEL), "SIGKILL", why), again)
+    return Step(after, _sigkill(container, why), again)
+
+
+def _sigkill(container: ObservedContainer, why: str) -> SignalContainer:
+    return SignalContainer(container.id, container.label(CONTAINER_LABEL), "SIGKILL", why)
+
+
+def sent(memory: ContainerMemory) -> ContainerMemory:
+    """Note that the signal of the stop's stage went out."""
+    return replace(memory, stop=replace(memory.stop, sent=True)) if memory.stop else memory
 
 
 def can_be_signalled(container: ObservedContainer) -> bool:

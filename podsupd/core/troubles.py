@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from podsupd.core import stopping
 from podsupd.core.backoff import retry_delay
 from podsupd.model.plan import (
     Action,
@@ -12,6 +13,7 @@ from podsupd.model.plan import (
     PodMemory,
     PullImage,
     RemovePod,
+    SignalContainer,
     Trouble,
 )
 
@@ -43,8 +45,10 @@ def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale:
 
 
 def succeeded(memory: PodMemory, action: Action) -> PodMemory:
-    """Forget the trouble of a subject that an action succeeded on."""
+    """Note that an action was carried out: its subject's trouble is over, a stop's signal is on its way."""
     key = subject(action)
+    if isinstance(action, SignalContainer) and key in memory.containers:
+        memory = replace(memory, containers={**memory.containers, key: stopping.sent(memory.containers[key])})
     if key not in memory.troubles:
         return memory
     return replace(memory, troubles={k: t for k, t in memory.troubles.items() if k != key})

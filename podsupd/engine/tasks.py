@@ -108,8 +108,6 @@ class TaskPool:
     async def _run(self, name: str, main: Callable[[], Awaitable[None]]) -> None:
         try:
             await main()
-        except FatalError:
-            raise
         except Exception:
             logger.exception("task failed", task=name)
 

@@ -153,7 +153,11 @@ Action = CreatePod | RemovePod | CreateContainer | StartContainer | SignalContai
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A stop in flight of one incarnation: signalled at started_at, killed at the deadline, then waited for."""
+    """A stop in flight of one incarnation: signalled at started_at, killed at the deadline, then waited for.
+
+    sent: the stage's signal went out. Saved as False before: one that was lost between (a newer wish, kill -9 of
+    podsupd) is sent again rather than never.
+    """
 
     incarnation: Incarnation
     started_at: float
@@ -161,6 +165,7 @@ class Stop:
     why: str
     stage: str = "Signalled"
     stage_at: float = 0.0
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

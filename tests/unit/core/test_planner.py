@@ -496,3 +496,24 @@ def test_a_sandboxs_death_is_not_the_containers_failure() -> None:
     before = world.now
     world.settle()
     assert 9 <= world.now - before <= 10
+
+
+def test_a_stop_signal_that_was_not_sent_is_sent_again() -> None:
+    """A newer wish, a refusal or kill -9 of podsupd between the plan and the signal costs no grace."""
+    world = running()
+    world.want = None
+    world.turn(limit=0)
+    world.turn(limit=1)
+    assert [(a.container, a.signal) for a in world.done] == [("web", "SIGTERM")]
+    world.turn()
+    assert [(a.container, a.signal) for a in world.done[1:]] == [("client", "SIGTERM")]
+
+
+def test_a_refused_signal_waits_before_it_is_tried_again() -> None:
+    """Podman is not hammered, and the cause is shown."""
+    world = running()
+    world.intent = Intent(stopped_containers=frozenset({"web"}))
+    action = world.plan().actions[0]
+    world.refuse(action, "cannot signal")
+    assert world.plan().waiting["web"] == ("StopContainerError", "cannot signal")
+    assert world.plan().actions == ()
