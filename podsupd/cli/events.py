@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from podsupd.cli import output
-from podsupd.cli.client import STREAM_TIMEOUT_S, Client
+from podsupd.cli.client import STREAM_TIMEOUT_S, Client, NoDaemonError
 from podsupd.cli.plain import Format, machine
 
 Json = dict[str, Any]
@@ -23,6 +23,7 @@ def events(client: Client, pod: str | None, limit: int, form: Format, *, follow:
                 _line(event, form)
     except KeyboardInterrupt:
         return
+    raise NoDaemonError(f"podsupd at {client.path} has ended, and the stream with it")
 
 
 def _once(items: list[Json], form: Format) -> None:

@@ -30,7 +30,7 @@ def pod_spec(spec: PodSpec) -> Json:
     return {
         "containers": [_container(c) for c in spec.containers],
         "restartPolicy": spec.restart_policy.value,
-        "terminationGracePeriodSeconds": spec.grace_s,
+        "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
         **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
     }
@@ -84,12 +84,17 @@ def _volume(spec: VolumeSpec) -> Json:
 def _probe(spec: ProbeSpec) -> Json:
     return {
         **_handler(spec.handler),
-        "initialDelaySeconds": spec.initial_delay_s,
-        "periodSeconds": spec.period_s,
-        "timeoutSeconds": spec.timeout_s,
+        "initialDelaySeconds": _number(spec.initial_delay_s),
+        "periodSeconds": _number(spec.period_s),
+        "timeoutSeconds": _number(spec.timeout_s),
         "successThreshold": spec.success_threshold,
         "failureThreshold": spec.failure_threshold,
     }
+
+
+def _number(seconds: float) -> float:
+    """Return whole seconds as an int: Kubernetes' own types know no other, and cannot read 10.0."""
+    return int(seconds) if float(seconds).is_integer() else seconds
 
 
 def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:

@@ -60,22 +60,27 @@ def control() -> FakeControl:
 
 
 @pytest.fixture
-async def socket(control: FakeControl, tmp_path: Path) -> AsyncIterator[str]:
-    """Run a server; yield the path of its socket."""
-    path = str(tmp_path / "podsupd.sock")
-    settings = Settings(api=ApiSettings(socket=path, socket_group=""), metrics=MetricsSettings(""))
-    server = WebServer(control, PrometheusMeter(), settings)
-    with structlog.testing.capture_logs():  # else they would be among the command's output
-        await server.start()
-        yield path
-        await server.stop()
+def socket(tmp_path: Path) -> str:
+    """Return the path of the server's socket."""
+    return str(tmp_path / "podsupd.sock")
 
 
 @pytest.fixture
-def podsupd(socket: str) -> Run:
+async def server(control: FakeControl, socket: str) -> AsyncIterator[WebServer]:
+    """Run a server."""
+    settings = Settings(api=ApiSettings(socket=socket, socket_group=""), metrics=MetricsSettings(""))
+    running = WebServer(control, PrometheusMeter(), settings)
+    with structlog.testing.capture_logs():  # else they would be among the command's output
+        await running.start()
+        yield running
+        await running.stop()
+
+
+@pytest.fixture
+def podsupd(server: WebServer) -> Run:
     """Return a function that runs a command against the server."""
 
     async def run(*args: str) -> Done:
-        return await asyncio.to_thread(command, *args, "--socket", socket)
+        return await asyncio.to_thread(command, *args, "--socket", server.addresses[0])
 
     return run

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from podsupd.model.observed import LogLine
+from podsupd.web import WebServer
 from tests.unit.web.fakes import FakeControl, event
 
 SOURCES = str(Path(__file__).parents[3])
@@ -29,9 +30,9 @@ async def spawn(*args: str, stdout: int = PIPE, **env: str) -> Process:
     )
 
 
-async def test_followed_events_come_line_by_line(socket: str, control: FakeControl) -> None:
+async def test_followed_events_come_line_by_line(server: WebServer, control: FakeControl) -> None:
     """A script that reads the pipe acts on each event as it happens; Ctrl-C ends it quietly."""
-    process = await spawn("events", "--follow", "-o", "json", "--socket", socket)
+    process = await spawn("events", "--follow", "-o", "json", "--socket", server.addresses[0])
     async with asyncio.timeout(30):
         first = [json.loads(await process.stdout.readline())["id"] for _ in range(3)]
         await control.tell(event(7))
@@ -42,9 +43,21 @@ async def test_followed_events_come_line_by_line(socket: str, control: FakeContr
     assert (process.returncode, out, err) == (0, b"", b"")
 
 
-async def test_followed_logs_end_by_ctrl_c(socket: str) -> None:
+async def test_a_stream_that_the_daemon_ends(server: WebServer) -> None:
+    """A script that follows events learns that nobody watches any more."""
+    process = await spawn("events", "--follow", "--socket", server.addresses[0])
+    async with asyncio.timeout(30):
+        await process.stdout.readline()
+        path = server.addresses[0]
+        await server.stop()
+        _, err = await process.communicate()
+    assert process.returncode == 3
+    assert err.decode() == f"podsupd: podsupd at {path} has ended, and the stream with it\n"
+
+
+async def test_followed_logs_end_by_ctrl_c(server: WebServer) -> None:
     """Podsupd logs -f behaves as tail -f."""
-    process = await spawn("logs", "-f", "my-shared-pod", PODSUPD_SOCKET=socket)
+    process = await spawn("logs", "-f", "my-shared-pod", PODSUPD_SOCKET=server.addresses[0])
     async with asyncio.timeout(30):
         assert await process.stdout.readline() == b"[nginx-server] GET / 200\n"
         process.send_signal(signal.SIGINT)
@@ -52,10 +65,10 @@ async def test_followed_logs_end_by_ctrl_c(socket: str) -> None:
     assert process.returncode == 0
 
 
-async def test_a_reader_that_closes_the_pipe(socket: str, control: FakeControl) -> None:
+async def test_a_reader_that_closes_the_pipe(server: WebServer, control: FakeControl) -> None:
     """Piping into head leaves no traceback."""
     control.lines[:] = [LogLine("nginx-server", "stdout", "x" * 200)] * 5000
-    process = await spawn("logs", "my-shared-pod", "--socket", socket)
+    process = await spawn("logs", "my-shared-pod", "--socket", server.addresses[0])
     async with asyncio.timeout(30):
         await process.stdout.readline()
         process.stdout._transport.close()
@@ -65,10 +78,10 @@ async def test_a_reader_that_closes_the_pipe(socket: str, control: FakeControl) 
 
 
 @pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-async def test_colour_is_for_terminals(socket: str, env: dict[str, str], *, coloured: bool) -> None:
+async def test_colour_is_for_terminals(server: WebServer, env: dict[str, str], *, coloured: bool) -> None:
     """On a terminal trouble is red, unless NO_COLOR says otherwise."""
     master, slave = pty.openpty()
-    process = await spawn("status", "--socket", socket, stdout=slave, **env)
+    process = await spawn("status", "--socket", server.addresses[0], stdout=slave, **env)
     os.close(slave)
     shown = b""
     async with asyncio.timeout(30):

@@ -81,6 +81,8 @@ async def test_spec_is_the_pod_that_was_declared(client: aiohttp.ClientSession) 
         "requests": {"memory": "33554432"},
     }
     assert spec["containers"][0]["livenessProbe"]["httpGet"] == {"port": 80, "path": "/", "scheme": "HTTP"}
+    seconds = (spec["terminationGracePeriodSeconds"], spec["containers"][0]["livenessProbe"]["periodSeconds"])
+    assert [type(value) for value in seconds] == [int, int]  # Kubernetes' clients cannot read 10.0
     assert spec["containers"][1]["livenessProbe"]["exec"]["command"][0] == "wget"
     assert spec["volumes"] == [
         {"name": "cache", "emptyDir": {"sizeLimit": "1048576"}},
