@@ -186,6 +186,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "config": partial(engine.desires.run, stopping),
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
+            "web": web.run,
             **({"podman": service.run} if service else {}),
         }
         async with asyncio.TaskGroup() as group:

@@ -21,7 +21,13 @@ def setup(settings: LogSettings) -> None:
         [] if "JOURNAL_STREAM" in os.environ else [structlog.processors.TimeStamper(fmt="iso", utc=True)]
     )
     last: Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(pad_event_to=32)
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(
+            # Not rich's: it prints local variables, which may hold what no log should.
+            pad_event_to=32,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[

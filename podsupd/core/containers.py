@@ -96,12 +96,13 @@ def take_down(
         )
     if stopping.can_be_signalled(container):
         step = stopping.advance(container, memory.stop, why, grace_s, now)
+        what = f"container {name}" if name else "the infra container"
         return Decision(
             replace(memory, stop=step.stop),
             (step.action,) if step.action else (),
             ("Stopping", why),
             step.wake_at,
-            (Note("Normal", "Killing", f"stopping container {name} ({step.action.signal}): {why}", name or None),)
+            (Note("Normal", "Killing", f"stopping {what} ({step.action.signal}): {why}", name or None),)
             if step.action
             else (),
         )

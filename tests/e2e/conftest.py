@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from podman import PodmanClient
-
 from e2e.harness import PODMAN_URL, Daemon, podman
+from podman import PodmanClient
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ level = "debug"
         return path
 
 
-def pod_manifest(  # noqa: PLR0913  a manifest's own fields
+def pod_manifest(
     name: str,
     *,
     containers: dict[str, str] | None = None,
