@@ -7,7 +7,7 @@ more files vanish at once, when the directory cannot be read, or when it became 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from podsupd.model.desired import (
@@ -123,21 +123,21 @@ def _absent(
     held: dict[str, str] = {}
     for path, left in gone.items():
         file = previous.files[path]
-        missed = file.missing.get("", 0) + (0 if choice.busy else 1)
         if reason:
             keys = {pod.name for pod in left} or {path}
             pods = tuple(pod for pod in left if pod.name not in released)
             if pods or not (left or path in released):
-                files[path] = replace(file, state=FileState.HELD, pods=pods, missing={"": missed})
+                files[path] = replace(file, state=FileState.HELD, pods=pods, missing={})
                 held |= {key: previous.held.get(key) or reason.format(path) for key in keys - released}
-        elif missed < SCANS_TO_REMOVE:
+            continue
+        waits_for = choice.may_declare(pod.name for pod in left)
+        missed = 0 if waits_for else file.missing.get("", 0) + 1
+        if missed < SCANS_TO_REMOVE:
             note = "the file is gone: looked at once more before its pods are removed"
-            if choice.busy:
-                note = f"the file is gone: its pods stay until {choice.busy} is written, which may declare them"
+            if waits_for:
+                note = f"the file is gone: its pods stay until {waits_for}, which may declare them, is read well"
             warnings = (Problem(path, 0, "", note),)
-            files[path] = replace(
-                file, state=FileState.MISSING, pods=left, errors=(), warnings=warnings, missing={"": missed}
-            )
+            files[path] = DesiredFile(path, FileState.MISSING, left, file.text, (), warnings, {"": missed})
     return held
 
 
@@ -170,7 +170,7 @@ class _Choice:
         self._previous = previous
         self._files: dict[str, ScannedFile] = {file.path: file for file in scan.files}
         self._owner = {pod.name: path for path, file in previous.files.items() for pod in file.pods}
-        self.busy = next((file.path for file in scan.files if file.status is FileStatus.BUSY), "")
+        self._busy = next((file.path for file in scan.files if file.status is FileStatus.BUSY), "")
         self._taken: dict[str, tuple[PodSpec, ...]] = {}
         self._errors: dict[str, tuple[Problem, ...]] = {}
         self._missing: dict[str, dict[str, int]] = {}
@@ -186,8 +186,15 @@ class _Choice:
                 self._errors[path] = (Problem(path, 0, "", "the file declares no pod: remove it if it is to go"),)
             elif file.status is FileStatus.READ:
                 self._taken[path] = file.parsed.pods
-        while self._put_back_vanishing() or self._put_back_clashing():
+        # Clashes first: a file that cannot be taken anyway is said to be wrong, not to be waited for.
+        while self._put_back_clashing() or self._put_back_vanishing():
             pass
+
+    def may_declare(self, names: Iterable[str]) -> str:
+        """Return a file that is being written, or that declares one of these pods and cannot be taken yet."""
+        wanted = frozenset(names)
+        put_back = (file for path, file in self._files.items() if path not in self._taken)
+        return self._busy or next((f.path for f in put_back if any(p.name in wanted for p in f.parsed.pods)), "")
 
     @property
     def claimed(self) -> frozenset[str]:
@@ -201,10 +208,16 @@ class _Choice:
         if path in self._taken:
             return DesiredFile(path, FileState.LOADED, self._taken[path], file.text, (), file.parsed.warnings)
         pods = self._in_force(path)
-        if path in self._errors:
-            return DesiredFile(path, FileState.INVALID, pods, before.text, self._errors[path], file.parsed.warnings)
         missing = self._missing.get(path, {})
-        notes = [f"{what} is gone from the file: looked at once more before it is removed" for what in missing]
+        if path in self._errors:
+            errors, warnings = self._errors[path], file.parsed.warnings
+            return DesiredFile(path, FileState.INVALID, pods, before.text, errors, warnings, missing)
+        notes = [
+            f"{what} is gone from the file: it stays until {other}, which may declare it, is read well"
+            if (other := self.may_declare([what]))
+            else f"{what} is gone from the file: looked at once more before it is removed"
+            for what in missing
+        ]
         if file.status is FileStatus.BUSY:
             notes.append(file.message or "the file is being written: read when it is quiet")
         warnings = tuple(Problem(path, 0, "", note) for note in notes)
@@ -227,9 +240,12 @@ class _Choice:
                 if before:
                     vanished += [f"{pod.name}/{c.name}" for c in before.containers if c.name not in now]
             counts = self._previous.files[path].missing if path in self._previous.files else {}
-            missing = {what: counts.get(what, 0) + (0 if self.busy else 1) for what in vanished}
+            missing = {
+                what: 0 if self.may_declare([what]) else min(counts.get(what, 0) + 1, SCANS_TO_REMOVE)
+                for what in vanished
+            }
+            self._missing[path] = missing
             if missing and min(missing.values()) < SCANS_TO_REMOVE:
-                self._missing[path] = missing
                 del self._taken[path]
                 return True
         return False

@@ -9,7 +9,7 @@ from podsupd.manifest import convert, schema
 from podsupd.manifest.documents import Document, read
 from podsupd.manifest.fields import keep_supported
 from podsupd.manifest.report import Report, found, nearest
-from podsupd.manifest.rules import Rules
+from podsupd.manifest.rules import Rules, host_ports
 from podsupd.manifest.support import OTHER_KINDS, ROOTS
 from podsupd.model.desired import ParsedFile, Problem
 from podsupd.model.spec import PodSpec, Source
@@ -52,6 +52,7 @@ def parse(text: str, source: str) -> ParsedFile:
             built.append(
                 (pod.document, convert.pod_spec(model, models.get(pod.name), Source(source, pod.document.line)))
             )
+    host_ports((pod.document for pod in pods), report)
     if not pods and not report.errors:
         report.errors.append(Problem(source, 0, "", _EMPTY))
     if not report.errors:

@@ -3,7 +3,7 @@
 Whatever has the wrong shape is passed over here: `schema` reports it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -43,7 +43,6 @@ class Rules:
         known = {v["name"] for _, v in volumes if isinstance(v.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known)
-        self._host_ports(containers)
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
@@ -150,23 +149,28 @@ class Rules:
                 has = f"found {requests[name]} over {limits[name]}"
                 self._error((*path, "requests", name), f"must not exceed the limit, {has}: raise the limit")
 
-    def _host_ports(self, containers: list[tuple[Path, dict[str, Any]]]) -> None:
-        seen: list[tuple[Path, int, str, str]] = []
-        for path, container in containers:
+
+def host_ports(pods: Iterable[Document], report: Report) -> None:
+    """Check that the pods of a file publish no host port twice."""
+    seen: list[tuple[int, int, str, str]] = []
+    for pod in pods:
+        for path, container in _items(_mapping(pod.value.get("spec")), "containers", ("spec",)):
             for at, port in _items(container, "ports", path):
                 number, ip = port.get("hostPort"), port.get("hostIP") or ""
                 protocol = port.get("protocol") or "TCP"
                 if not isinstance(number, int) or not number or not isinstance(ip, str):
                     continue
-                for other, *taken in seen:
-                    same = [number, protocol] == taken[:2]
-                    if same and (ip == taken[2] or ip in _ANY_ADDRESS or taken[2] in _ANY_ADDRESS):
-                        line = self.document.line_of((*other, "hostPort"))
-                        message = f"{number}/{protocol} is already published on line {line}: choose another port"
-                        self._error((*at, "hostPort"), message)
-                        break
+                line = pod.line_of((*at, "hostPort"))
+                first = next((taken[0] for taken in seen if _same_port(taken[1:], (number, protocol, ip))), None)
+                if first is None:
+                    seen.append((line, number, protocol, ip))
                 else:
-                    seen.append((at, number, protocol, ip))
+                    message = f"{number}/{protocol} is already published on line {first}: choose another port"
+                    report.error(pod, (*at, "hostPort"), message)
+
+
+def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
+    return a[:2] == b[:2] and (a[2] == b[2] or not _ANY_ADDRESS.isdisjoint((a[2], b[2])))
 
 
 def _mapping(value: object) -> dict[str, Any]:
