@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
 from podsupd.libpod import creation, hostpath, shapes, streams
 from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
+from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.model.observed import (
     ExecResult,
     LogLine,
@@ -46,6 +47,7 @@ class LibpodRuntime:
 
     def __init__(self, url: str, *, meter: Meter, request_timeout_s: float) -> None:
         self._podman = Connection(url, meter=meter, timeout_s=request_timeout_s)
+        self._looks = Looks()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -72,22 +74,34 @@ class LibpodRuntime:
         return await self._podman.get(containers, lambda docs: shapes.relist(pods, docs))
 
     async def observe_pod(self, name: str) -> ObservedPod | None:
-        """Inspect one pod and its containers; a container that vanishes meanwhile is left out."""
+        """Look at one pod and its containers; a container that vanishes meanwhile is left out.
+
+        One list call while nothing changes, and an inspect for each container whose line in it did.
+        """
         what = f"inspect pod {name}"
-        pod = await self._podman.find(
-            Call("inspect", what, "GET", f"pods/{_q(name)}/json"), lambda doc: (doc, shapes.pod_members(doc))
-        )
-        # libpod also answers for a prefix of an id.
-        if pod is None or pod[0]["Name"] != name:
-            return None
-        doc, members = pod
-        found = []
-        for container_id, container in members:
-            call = Call("inspect", f"inspect container {container}", "GET", f"containers/{container_id}/json")
+        query = {"all": "true", "filters": json.dumps({"pod": [name]})}
+        listed = Call("list", f"list containers of pod {name}", "GET", "containers/json", query)
+        lines = await self._podman.get(listed, lambda docs: shapes.lines_of(name, docs))
+        look = self._looks.of(name, lines)
+        if look is None:
+            pod = await self._podman.find(Call("inspect", what, "GET", f"pods/{_q(name)}/json"), dict)
+            if pod is None or pod["Name"] != name:
+                self._looks.drop(name)
+                return None
+            look = Look(pod)
+        fresh: dict[str, tuple[Hashable, Json]] = {}
+        for line in lines:
+            key = line_key(line)
+            kept = look.containers.get(line["Id"])
+            if kept is not None and kept[0] == key:
+                fresh[line["Id"]] = kept
+                continue
+            call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")
             inspected = await self._podman.find(call, dict)
             if inspected is not None:
-                found.append(inspected)
-        return _shaped(what, doc, found)
+                fresh[line["Id"]] = (key, inspected)
+        self._looks.put(name, Look(look.pod, fresh))
+        return _shaped(what, look.pod, [doc for _, doc in fresh.values()])
 
     async def image_id(self, reference: str) -> str | None:
         """Return the id of a local image, None when it is absent."""
@@ -281,7 +295,7 @@ class LibpodRuntime:
                 os.close(pidfd)
 
 
-def _shaped(what: str, pod: Mapping[str, Any], containers: list[dict[str, Any]]) -> ObservedPod:
+def _shaped(what: str, pod: Json, containers: list[Json]) -> ObservedPod:
     try:
         return shapes.observed_pod(pod, containers)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -110,9 +110,9 @@ def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
     )
 
 
-def pod_members(pod: Json) -> list[tuple[str, str]]:
-    """Return (id, name) of a pod's containers from ``pods/{name}/json``, infra among them."""
-    return [(line["Id"], line["Name"]) for line in pod["Containers"] or ()]
+def lines_of(pod: str, lines: Iterable[Json]) -> list[Json]:
+    """Return the lines of ``containers/json`` that are of the pod; libpod also takes a prefix of an id for a name."""
+    return [{**line, "Name": line["Names"][0]} for line in lines if line.get("PodName") == pod]
 
 
 def volumes_with(labels: Mapping[str, str], volumes: Iterable[Json]) -> list[str]:

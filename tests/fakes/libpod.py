@@ -153,19 +153,23 @@ class FakeLibpod(Objects):
             for p in self.pods.values()
         ])  # fmt: skip
 
-    async def _list_containers(self, _: web.Request) -> web.Response:
+    async def _list_containers(self, request: web.Request) -> web.Response:
+        wanted = json.loads(request.query.get("filters", "{}")).get("pod")
+        names = {p["Id"]: p["Name"] for p in self.pods.values()}
         template = self._recorded["containers"][0]
 
         def line(doc: Doc) -> Doc:
             started = doc["State"]["StartedAt"]
             return {
-                **template, "Id": doc["Id"], "Names": [doc["Name"]], "Pod": doc["Pod"], "IsInfra": doc["IsInfra"],
+                **template, "Id": doc["Id"], "Names": [doc["Name"]], "Pod": doc["Pod"],
+                "PodName": names.get(doc["Pod"], ""), "IsInfra": doc["IsInfra"],
                 "Labels": doc["Config"]["Labels"], "Pid": doc["State"]["Pid"], "State": doc["State"]["Status"],
                 "ExitCode": doc["State"]["ExitCode"],
                 "StartedAt": int(datetime.fromisoformat(started[:19] + "Z").timestamp()),
             }  # fmt: skip
 
-        return web.json_response([line(doc) for doc in self.containers.values()])
+        lines = [line(doc) for doc in self.containers.values()]
+        return web.json_response([n for n in lines if wanted is None or n["PodName"] in wanted])
 
     async def _create_pod(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -37,12 +37,24 @@ async def make(runtime: LibpodRuntime, pod: PodSpec = POD) -> ObservedPod:
 async def test_a_container_that_vanishes_during_a_look_is_left_out(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
     """A removal at the wrong moment does not spoil the picture of the rest."""
     await make(runtime)
+    fake.crash("p-a", 1)
     fake.fail("inspect_container", Fault(status=404, cause="no such container", message="gone"))
     seen = await runtime.observe_pod("p")
     assert seen is not None
-    # The first inspected is the infra container.
-    assert seen.infra is None
-    assert [c.name for c in seen.containers] == ["p-a", "p-b"]
+    assert [c.name for c in seen.containers] == ["p-b"]
+
+
+async def test_a_pod_that_does_not_change_costs_one_call(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """Twenty idle pods cost nothing that shows, and a change is still seen whole."""
+    before = await make(runtime)
+    fake.calls.clear()
+    assert await runtime.observe_pod("p") == before
+    assert len(fake.calls) == 1
+    fake.crash("p-a", 3)
+    seen = await runtime.observe_pod("p")
+    assert seen is not None
+    assert [(c.name, c.exit_code) for c in seen.containers] == [("p-a", 3), ("p-b", 0)]
+    assert [operation for operation, _ in fake.calls].count("inspect_container") == 1
 
 
 async def test_a_pod_that_vanishes_is_none(runtime: LibpodRuntime) -> None:

@@ -1,0 +1,47 @@
+"""What one pod looks like, at the price of one list call while nothing changes.
+
+Inspects are kept for as long as the container's line in the list stays the same: everything that changes in an inspect
+(state, pid, times, exit code) changes the line too, and what is fixed at creation cannot change under an id.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Look:
+    """The pod's inspect and the inspects of its containers, each with the line that it was made on."""
+
+    pod: Json
+    containers: dict[str, tuple[Hashable, Json]] = field(default_factory=dict)
+
+
+def line_key(line: Json) -> Hashable:
+    """Return what of a line of ``containers/json`` tells that an inspect still holds."""
+    keys = ("Id", "State", "Pid", "StartedAt", "ExitedAt", "ExitCode")
+    return tuple(line.get(key) for key in keys)
+
+
+class Looks:
+    """The newest look at each pod, by name."""
+
+    def __init__(self) -> None:
+        self._pods: dict[str, Look] = {}
+
+    def of(self, name: str, lines: list[Json]) -> Look | None:
+        """Return the look that still stands for these lines: same pod, whichever containers."""
+        look = self._pods.get(name)
+        if look is None or not lines or any(line.get("Pod") != look.pod["Id"] for line in lines):
+            return None
+        return look
+
+    def put(self, name: str, look: Look) -> None:
+        """Keep a look."""
+        self._pods[name] = look
+
+    def drop(self, name: str) -> None:
+        """Forget a pod that is gone."""
+        self._pods.pop(name, None)
