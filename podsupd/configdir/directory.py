@@ -68,6 +68,7 @@ class ManifestDirectory:
     async def _changes(self) -> AsyncGenerator[None, None]:
         identity = self._identity()
         while True:
+            blind = False
             try:
                 if identity is not None:
                     async with aclosing(self._watch(identity)) as changes:
@@ -75,9 +76,10 @@ class ManifestDirectory:
                             yield
             except (OSError, RuntimeError) as error:
                 # No inotify instance left, or the directory vanished in between: look every second instead.
+                blind = True
                 self._log.debug("cannot watch the manifest directory", directory=self._path, error=str(error))
             before, identity = identity, self._identity()
-            if identity != before or self._is_due():
+            if blind or identity != before or self._is_due():
                 yield
             if identity is None or identity == before:
                 await asyncio.sleep(_APART_S)

@@ -1,81 +1,13 @@
 """What stays in force from scan to scan: stories of files that break, vanish, move and come back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from core.directory import BROKEN, BUSY, DIR, ELSEWHERE, EMPTY, HERE, UNREACHABLE, UNREADABLE, after, pod, scan, state
 
 from podsupd.core.desired import UNSETTLED, last_good, restore, settle
-from podsupd.model.desired import (
-    Desired,
-    DirectoryScan,
-    FileState,
-    FileStatus,
-    ParsedFile,
-    Problem,
-    ScannedFile,
-)
-from podsupd.model.spec import ContainerSpec, PodSpec, PortSpec, Source
-
-DIR = "/pods.d"
-HERE = (1, 10)
-ELSEWHERE = (1, 11)
-BROKEN, BUSY, EMPTY, UNREADABLE = "broken", "busy", "empty", "unreadable"
-
-
-def pod(path: str, name: str, *containers: str, port: int | None = None, ip: str = "") -> PodSpec:
-    """Return a pod of a file, its containers named POD-CONTAINER in Podman, with a host port on the first."""
-    ports = (PortSpec(80, host_port=port, host_ip=ip),) if port else ()
-    return PodSpec(
-        name=name,
-        source=Source(f"{DIR}/{path}", 3),
-        containers=tuple(
-            ContainerSpec(c, f"{name}-{c}", "image", ports=ports if c == (containers or "c")[0] else ())
-            for c in (containers or ("c",))
-        ),
-    )
-
-
-def file(name: str, *said: PodSpec | str) -> ScannedFile:
-    """Return a scanned file: with these pods, or broken, busy, empty or unreadable."""
-    path = f"{DIR}/{name}"
-    match said:
-        case ("busy",):
-            return ScannedFile(path, FileStatus.BUSY, message="being written")
-        case ("unreadable",):
-            return ScannedFile(path, FileStatus.UNREADABLE, message="cannot read the file: Permission denied")
-        case ("broken",):
-            return ScannedFile(path, FileStatus.READ, "{", ParsedFile(errors=(Problem(path, 7, "spec", "wrong"),)))
-        case ("empty",):
-            return ScannedFile(path, FileStatus.READ, "", ParsedFile())
-    pods = tuple(one for one in said if isinstance(one, PodSpec))
-    return ScannedFile(path, FileStatus.READ, f"text of {[(p.name, p.containers) for p in pods]}", ParsedFile(pods))
-
-
-def scan(identity: tuple[int, int] = HERE, /, **files: PodSpec | str | tuple[PodSpec, ...]) -> DirectoryScan:
-    """Return a scan of files named by keyword."""
-    return DirectoryScan(
-        DIR, identity, tuple(file(n, *(s if isinstance(s, tuple) else (s,))) for n, s in sorted(files.items()))
-    )
-
-
-UNREACHABLE = DirectoryScan(DIR, None, (), f"cannot read the manifest directory {DIR}: Permission denied")
-
-
-def after(*scans: DirectoryScan, start: Desired | None = None) -> Desired:
-    """Return what is desired after these scans."""
-    desired = start or Desired(directory=DIR)
-    for one in scans:
-        desired = settle(desired, one)
-    return desired
-
-
-def state(desired: Desired, name: str) -> FileState:
-    """Return the state of a file."""
-    return desired.files[f"{DIR}/{name}"].state
-
+from podsupd.model.desired import FileState, ParsedFile, Problem
+from podsupd.model.spec import ContainerSpec
 
 A, B = pod("a", "pa"), pod("b", "pb")
 
@@ -390,87 +322,10 @@ def test_a_last_good_text_that_a_new_release_refuses_shields_its_pods() -> None:
     assert last_good(restored) == {f"{DIR}/a": "text"}
 
 
-@dataclass(frozen=True)
-class Step:
-    """A scan of the property test, and what of the held pods is released before it."""
-
-    scan: DirectoryScan
-    released: frozenset[str]
-
-
-NAMES = ["a", "b", "c"]
-
-
-@st.composite
-def contents(draw: st.DrawFn, path: str) -> PodSpec | str | tuple[PodSpec, ...]:
-    """Draw what a file says."""
-    if draw(st.integers(0, 3)) == 0:
-        return draw(st.sampled_from([BROKEN, BUSY, EMPTY, UNREADABLE]))
-    names = draw(st.lists(st.sampled_from(["p1", "p2", "p3", "p4"]), min_size=1, max_size=2, unique=True))
-    ports = draw(st.permutations([None, None, 80, 81]))  # twice in one file is an error of the parser
-    return tuple(
-        pod(path, n, *draw(st.sampled_from([("x",), ("x", "y")])), port=port)
-        for n, port in zip(names, ports, strict=False)
-    )
-
-
-@st.composite
-def scans(draw: st.DrawFn) -> DirectoryScan:
-    """Draw a scan, now and then of another directory or of none."""
-    if draw(st.integers(0, 7)) == 0:
-        return UNREACHABLE
-    present = draw(st.lists(st.sampled_from(NAMES), unique=True))
-    identity = ELSEWHERE if draw(st.integers(0, 7)) == 0 else HERE
-    return scan(identity, **{name: draw(contents(name)) for name in present})
-
-
-steps = st.lists(st.builds(Step, scans(), st.frozensets(st.sampled_from(["p1", "p2", "p3", "p4"]))), max_size=8)
-
-
-def declared(one: DirectoryScan) -> Mapping[str, int]:
-    """Return how many files of a scan declare each pod."""
-    counts: dict[str, int] = {}
-    for scanned in one.files:
-        for spec in scanned.parsed.pods:
-            counts[spec.name] = counts.get(spec.name, 0) + 1
-    return counts
-
-
-@settings(deadline=None, max_examples=300)
-@given(steps)
-def test_a_pod_disappears_only_by_two_scans_that_miss_it_or_by_an_operator(story: list[Step]) -> None:
-    """Whatever happens to the files, a pod in force goes only when it is truly gone or its removal is confirmed."""
-    desired, before = Desired(directory=DIR), UNREACHABLE
-    for step in story:
-        after_step = settle(desired, step.scan, step.released)
-        for name in desired.pods.keys() - after_step.pods.keys():
-            confirmed = name in step.released and name in desired.held
-            path = desired.pods[name].source.path
-            now = next((f for f in step.scan.files if f.path == path), None)
-            truly_gone = step.scan.complete and not declared(before).get(name) and not declared(step.scan).get(name)
-            assert confirmed or (truly_gone and (now is None or now.parsed.pods))
-            assert confirmed or not any(f.status is FileStatus.BUSY for f in step.scan.files)
-        desired, before = after_step, step.scan if step.scan.complete else before
-
-
-@settings(deadline=None, max_examples=300)
-@given(steps)
-def test_what_is_in_force_is_always_consistent(story: list[Step]) -> None:
-    """After any story pods and files agree, nothing is given out twice, and what is settled stays so."""
-    desired = Desired(directory=DIR)
-    for step in story:
-        desired = settle(desired, step.scan, step.released)
-        in_files = [spec for one in desired.files.values() for spec in one.pods]
-        assert {spec.name: spec for spec in in_files} == desired.pods
-        assert len(in_files) == len(desired.pods)
-        ports = [port.host_port for spec in in_files for port in spec.published_ports]
-        assert len(ports) == len(set(ports))
-        assert desired.shielded == {path for path, one in desired.files.items() if not one.pods}
-        for path, one in desired.files.items():
-            assert (one.state is FileState.INVALID) == bool(one.errors) or one.state is FileState.HELD
-            assert path == one.path
-    for step in story[-1:]:
-        if step.scan.complete and not any(f.status is FileStatus.BUSY for f in step.scan.files):
-            still = settle(settle(settle(desired, step.scan), step.scan), step.scan)
-            again = settle(still, step.scan)
-            assert (again.pods, again.files, again.held) == (still.pods, still.files, still.held)
+def test_a_pod_stays_while_a_refused_file_declares_it() -> None:
+    """Moving a pod into a file with a mistake costs the move, not the pod."""
+    wrong = (pod("c", "pa"), pod("c", "pb"))
+    desired = after(scan(a=A, b=B), *[scan(b=B, c=wrong)] * 4)
+    assert desired.pods == {"pa": A, "pb": B}
+    assert state(desired, "c") is FileState.INVALID
+    assert after(scan(b=B, c=wrong[0]), start=desired).pods == {"pa": wrong[0], "pb": B}
