@@ -1,0 +1,130 @@
+"""podsupd in a container: the Containerfile builds, and drives the Podman whose socket it is given."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.hosts, pytest.mark.podman, pytest.mark.timeout(600)]
+
+REPO = Path(__file__).parents[2]
+SOCKET = "/run/podman/podman.sock"
+BASE = "localhost/podsupd-test-debian:12"
+IMAGE = "localhost/podsupd-test:latest"
+NAME = "podsupd-test-container"
+POD = "podsupd-test-incontainer"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+MANIFEST = f"""\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {POD}}}
+spec:
+  shareProcessNamespace: true
+  terminationGracePeriodSeconds: 2
+  containers:
+  - name: web
+    image: docker.io/library/nginx:latest
+    imagePullPolicy: IfNotPresent
+    ports: [{{containerPort: 80, hostPort: 18510}}]
+    livenessProbe: {{httpGet: {{port: 80, path: /}}, periodSeconds: 1}}
+    readinessProbe: {{exec: {{command: [nginx, -t]}}, periodSeconds: 1, timeoutSeconds: 5}}
+---
+apiVersion: podsupd.io/v1
+kind: PodPolicy
+metadata: {{name: {POD}}}
+spec:
+  probes:
+  - {{name: host, from: Host, httpGet: {{port: 18510, path: /}}, periodSeconds: 1}}
+"""
+
+
+def podman(*command: str | Path, check: bool = True, timeout: float = 60) -> str:
+    """Run podman on this machine and return what it printed."""
+    done = subprocess.run(["podman", *command], check=False, capture_output=True, text=True, timeout=timeout)
+    if check and done.returncode:
+        pytest.fail(f"podman {' '.join(map(str, command))} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The image, built from the Containerfile on a Debian of our own (there may be no registry to get one from)."""
+    made = subprocess.run([REPO / "tests/hosts/make-rootfs"], check=True, stdout=subprocess.PIPE, text=True)
+    tar = subprocess.Popen(["tar", "-C", made.stdout.strip(), "-c", "."], stdout=subprocess.PIPE)
+    with tar:
+        subprocess.run(["podman", "import", "-q", "-", BASE], check=True, stdin=tar.stdout, capture_output=True)
+    # pip in the build trusts the certificates that this machine trusts.
+    pip = tmp_path_factory.mktemp("pip") / "pip.conf"
+    pip.write_text("[global]\ncert = /run/certificates.crt\n")
+    try:
+        podman(
+            "build", "--layers=false", "--network=host", f"--build-arg=BASE={BASE}", "-t", IMAGE,
+            "-v", f"{CERTIFICATES}:/run/certificates.crt:ro", "-v", f"{pip}:/etc/pip.conf:ro", REPO,
+            timeout=500,
+        )  # fmt: skip
+        yield IMAGE
+    finally:
+        podman("rmi", "-f", IMAGE, BASE, check=False)
+
+
+@pytest.fixture
+def start(image: str, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """A function that starts podsupd in a container with the given flags, on a directory with one pod."""
+    for name in ("pods.d", "state", "run"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pods.d/pod.yaml").write_text(MANIFEST)
+
+    def begin(*flags: str) -> None:
+        podman(
+            "run", "-d", "--name", NAME, "--network=host", "--pid=host", *flags,
+            "-e", "PODSUPD_METRICS__LISTEN=127.0.0.1:18511",
+            "-v", f"{SOCKET}:{SOCKET}", "-v", f"{tmp_path}/pods.d:/etc/podsupd/pods.d:ro",
+            "-v", f"{tmp_path}/state:/var/lib/podsupd", "-v", f"{tmp_path}/run:/run/podsupd", image,
+        )  # fmt: skip
+
+    yield begin
+    podman("rm", "-f", "-t", "5", NAME, check=False)
+    podman("pod", "rm", "-f", "-t", "2", POD, check=False)
+
+
+def probes() -> dict[str, dict[str, Any]]:
+    """Return the probes of the pod, by name, as the daemon in the container shows them."""
+    out = podman("exec", NAME, "podsupd", "status", POD, "-o", "json", check=False)
+    shown = json.loads(out)["podsupd"].get("probes", []) if out.strip() else []
+    return {each["name"]: each for each in shown}
+
+
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Look until something holds inside the container, where no event reaches us."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within a minute: {what}\n{probes()}\n{podman('logs', NAME)}")
+        time.sleep(0.2)
+
+
+def test_it_supervises_with_the_documented_flags(start: Callable[..., None]) -> None:
+    """A user who follows the Containerfile gets pods, probes of every vantage, and pods that outlive the container."""
+    flags = re.findall(r"--cap-add (\S+)", (REPO / "Containerfile").read_text())
+    start("--cap-add", flags[0])
+    until("all probes pass", lambda: [each["passing"] for each in probes().values()] == [True] * 3)
+    before = podman("container", "inspect", f"{POD}-web", "-f", "{{.Id}} {{.State.StartedAt}}")
+    podman("stop", "-t", "5", NAME)
+    assert podman("container", "inspect", NAME, "-f", "{{.State.ExitCode}}").strip() == "0"
+    podman("start", NAME)
+    until("all probes pass again", lambda: [each["passing"] for each in probes().values()] == [True] * 3)
+    assert podman("container", "inspect", f"{POD}-web", "-f", "{{.Id}} {{.State.StartedAt}}") == before
+
+
+def test_without_capabilities_it_says_what_is_missing(start: Callable[..., None]) -> None:
+    """A user who leaves the capabilities out is told which ones pod-local probes need, and keeps the other probes."""
+    start()
+    until("the other probes pass", lambda: [name for name, each in probes().items() if each["passing"]] != [])
+    until("the pod-local probe says why", lambda: "CAP_SYS_ADMIN" in probes()["web/liveness"]["message"])
+    assert probes()["host"]["passing"]
