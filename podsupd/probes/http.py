@@ -48,6 +48,8 @@ async def _follow(start: URL, headers: CIMultiDict[str], open_socket: OpenSocket
     for _ in range(MAX_REDIRECTS + 1):
         try:
             status, location = await _request(url, headers, open_socket)
+        except _Broken as error:
+            return False, f"cannot GET {start}: {_cause(error.error)}", ""
         except (aiohttp.ClientError, OSError) as error:
             return False, f"cannot GET {start}: {_cause(error)}", ""
         if status in _FOLLOWED and location:
@@ -104,6 +106,7 @@ async def _exchange(url: URL, headers: CIMultiDict[str], address: Address, sock:
                 skip_auto_headers=("Accept-Encoding", "User-Agent", "Accept"),
                 auto_decompress=False,
                 trust_env=False,
+                middlewares=(_once,),
                 max_line_size=HEADER_LIMIT,
                 max_field_size=HEADER_LIMIT,
             ) as session,
@@ -117,6 +120,24 @@ async def _exchange(url: URL, headers: CIMultiDict[str], address: Address, sock:
         # What aiohttp took it also closes, and later than here: closing it twice could hit a descriptor made since.
         for unused in spare:
             unused.close()
+
+
+class _Broken(Exception):  # noqa: N818  not an error of ours: it carries one past aiohttp
+    """Carries a connection's error past aiohttp's retry."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Make a request at most once: aiohttp would repeat a GET whose connection broke, and a probe must see that."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Broken(error) from error
 
 
 class _Fixed(AbstractResolver):
