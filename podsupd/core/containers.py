@@ -26,7 +26,7 @@ from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
 
 LOOK_AGAIN_S = 1.0
 IMAGE_LOOK_AGAIN_S = 10.0
-GONE_FIRST_S = 0.004
+GONE_FIRST_S = 0.008
 DURABLE_LOOK_AGAIN_S = 5.0
 
 
