@@ -135,7 +135,7 @@ def _bury(
 
 def _greet(container: ObservedContainer, memory: ContainerMemory, now: Now) -> ContainerMemory:
     """Record a new life once; a life that went on over a restart of podsupd is not new."""
-    again = memory.current is not None and memory.current != container.incarnation
+    again = memory.current is not None or memory.last_death is not None
     return replace(
         memory,
         restarts=memory.restarts + (1 if again else 0),
@@ -149,6 +149,16 @@ def _greet(container: ObservedContainer, memory: ContainerMemory, now: Now) -> C
     )
 
 
+def _miss(pod: str, name: str, memory: ContainerMemory, life: Incarnation) -> tuple[ContainerMemory, Note]:
+    """Record that a container is gone that we did not remove."""
+    message = f"removed by hand; `podsupd stop {pod}/{name}` is what lasts"
+    death = memory.last_death
+    if death is None or death.incarnation != life:
+        death = Death(life, 0, None, "Removed", message)
+    gone = replace(memory, current=None, last_death=death, stop=None, mark=None)
+    return gone, Note("Warning", "Removed", f"container {name} was {message}", name)
+
+
 def _settle_container(
     pod: str, name: str, container: ObservedContainer | None, memory: ContainerMemory, want: PodSpec | None, now: Now
 ) -> tuple[ContainerMemory, Note | None]:
@@ -156,8 +166,8 @@ def _settle_container(
         # Times of another boot mean nothing in this one; a reboot starts everything without waiting.
         memory = replace(memory, not_before=0.0, running_since=now.boottime, boot_id=now.boot_id, stop=None)
     if container is None:
-        if memory.stop is None and memory.mark is None:
-            return memory, None
+        if memory.current is not None:
+            return _miss(pod, name, memory, memory.current)
         return replace(memory, stop=None, mark=None), None
     if container.state.dead and container.started_epoch > 0:
         if memory.last_death is None or memory.last_death.incarnation != container.incarnation:
@@ -285,6 +295,8 @@ def account(
             note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)
         if note:
             notes.append(note)
+    if want is not None:
+        memories |= {c.name: replace(memories[c.name], grace_s=want.grace_s) for c in want.containers}
     if want is not None and seen is not None:
         notes += _mark_by_sandbox(seen, memories, found)
         notes += _mark_by_probes(want, seen, facts, memories, found)

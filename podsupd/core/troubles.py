@@ -12,6 +12,7 @@ from podsupd.model.plan import (
     Now,
     PodMemory,
     PullImage,
+    RemoveContainer,
     RemovePod,
     SignalContainer,
     Trouble,
@@ -45,10 +46,17 @@ def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale:
 
 
 def succeeded(memory: PodMemory, action: Action) -> PodMemory:
-    """Note that an action was carried out: its subject's trouble is over, a stop's signal is on its way."""
+    """Note that an action was carried out: its subject's trouble is over, a stop's signal is on its way.
+
+    What we removed is not missed by the next plan.
+    """
     key = subject(action)
     if isinstance(action, SignalContainer) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: stopping.sent(memory.containers[key])})
+    if isinstance(action, RemoveContainer) and key in memory.containers:
+        memory = replace(memory, containers={**memory.containers, key: replace(memory.containers[key], current=None)})
+    if isinstance(action, RemovePod):
+        memory = replace(memory, containers={n: replace(m, current=None) for n, m in memory.containers.items()})
     if key not in memory.troubles:
         return memory
     return replace(memory, troubles={k: t for k, t in memory.troubles.items() if k != key})

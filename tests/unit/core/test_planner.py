@@ -259,17 +259,6 @@ def test_a_siblings_death_during_a_stop_is_acted_on_at_once() -> None:
     assert [a.container for a in world.plan().actions] == ["web"]
 
 
-def test_an_edit_that_is_taken_back_during_the_stop_is_no_kill() -> None:
-    """What was signalled and lives is not killed at a deadline that nobody wants any more."""
-    world = running()
-    world.obeys = False
-    world.want = replace(POD, containers=(replace(WEB, env=(("A", "1"),)), CLIENT))
-    world.turn()
-    world.want = POD
-    world.now += 100
-    assert world.plan().actions == ()
-
-
 def test_stop_and_start_by_an_operator() -> None:
     """A stopped pod keeps its containers and frees its ports; start brings the same ones back without back-off."""
     world = running()
@@ -517,3 +506,22 @@ def test_a_refused_signal_waits_before_it_is_tried_again() -> None:
     world.refuse(action, "cannot signal")
     assert world.plan().waiting["web"] == ("StopContainerError", "cannot signal")
     assert world.plan().actions == ()
+
+
+def test_what_is_removed_by_hand_comes_back_and_is_told() -> None:
+    """D8: `podman rm -f` is repaired, counted, and the event names the command that lasts."""
+    world = running()
+    world.seen = replace(world.seen, containers=tuple(c for c in world.seen.containers if c.name != "web"))
+    world.settle()
+    assert world.named("web").state is ContainerState.RUNNING
+    assert world.memory.containers["web"].restarts == 1
+    assert [n.message for n in world.notes] == ["container web was removed by hand; `podsupd stop p/web` is what lasts"]
+
+
+def test_what_podsupd_removed_is_not_called_a_hands_work() -> None:
+    """An edit's removal is our own, and no warning."""
+    world = running()
+    world.want = replace(POD, containers=(replace(WEB, env=(("A", "1"),)), CLIENT))
+    world.settle()
+    assert not [n for n in world.notes if "by hand" in n.message]
+    assert world.memory.containers["web"].restarts == 1
