@@ -212,6 +212,11 @@ def bring_up(
     if container.state.alive:
         if mine.mark and mine.mark.incarnation == container.incarnation:
             return take_down(container, mine, mine.mark.message, pod.grace_s, facts, now, remove=False)
+        if mine.stop and mine.stop.incarnation == container.incarnation:
+            if mine.stop.sent:
+                # It was told to end: half shut down it is of no use, so that is finished and it starts again.
+                return take_down(container, mine, mine.stop.why, pod.grace_s, facts, now, remove=False)
+            mine = replace(mine, stop=None)
         wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
         return Decision(mine, wake_at=wake)
     if container.state.dead and not restarts(pod.restart_policy, container, mine):

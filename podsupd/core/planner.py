@@ -158,7 +158,8 @@ def _clear(
     for container in naming.ours(seen, facts.owner):
         name = container.label(CONTAINER_LABEL)
         memory = draft.memories.get(name, ContainerMemory())
-        grace = graces.get(name, container.stop_timeout_s)
+        known = container.stop_timeout_s if memory.grace_s is None else memory.grace_s
+        grace = graces.get(name, known)
         decision = containers.take_down(container, memory, why, grace, facts, now, remove=False)
         draft.take(name, decision)
         busy = busy or decision.waiting is not None

@@ -76,10 +76,11 @@ def _judge(entry: _Entry, view: PodView) -> tuple[bool, str]:
         if change.container is None and infra is not None and infra.state.alive:
             return False, "stopping the infra container"
         return True, "stopped"
+    waits = view.plan.waiting if view.plan else {}
     old = [n for n in alive if change.verb == "restart" and entry.before.get(n) == found[n].incarnation]
-    down = [n for n in names if n not in alive and not _completed(view, n)]
+    # What is on its way out of an earlier stop is not started yet.
+    down = [n for n in names if (n not in alive or waits.get(n, ("",))[0] == "Stopping") and not _completed(view, n)]
     if old or down:
-        waits = view.plan.waiting if view.plan else {}
         reasons = [f"{n} ({waits[n][0]}: {waits[n][1]})" if n in waits else n for n in dict.fromkeys([*old, *down])]
         return False, f"waiting for {', '.join(reasons)}"
     return True, "restarted" if change.verb == "restart" else "started"

@@ -202,6 +202,7 @@ class ContainerMemory:
     failures: in a row, for the back-off. restarts: ever, what restartCount shows. not_before: boottime of the next
     start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
     wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
+    grace_s: the manifest's last word, for a removal when the manifest is gone (Podman keeps the one of the creation).
     """
 
     failures: int = 0
@@ -217,6 +218,7 @@ class ContainerMemory:
     restart_generation: int = 0
     start_requested: bool = False
     pull_asked_at: float | None = None
+    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
