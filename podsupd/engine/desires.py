@@ -15,6 +15,7 @@ logger = log.get("config")
 
 # A file in motion and an absence seen once are looked at again soon, not after a whole interval.
 SOON_S = 1.1
+APART_S = 1.0
 
 
 class Desires:
@@ -58,7 +59,12 @@ class Desires:
             async with self._answered:
                 self._done = asked
                 self._answered.notify_all()
-            await pause(self._again, self._wait_s())
+            wait = self._wait_s()
+            if self._counting:
+                # Two scans that miss a thing are to be two moments: neither a hint nor a reload hastens the second.
+                await pause(stopping, APART_S)
+                wait = max(0.0, wait - APART_S)
+            await pause(self._again, wait)
 
     async def run_hints(self, stopping: asyncio.Event) -> None:
         """Turn the watcher's hints into scans."""
@@ -81,10 +87,13 @@ class Desires:
         self.released = pods
         await self.reload()
 
+    @property
+    def _counting(self) -> bool:
+        """The next scan may be the one that proves something gone."""
+        return self.desired.scans < SCANS_NEEDED or any(f.missing for f in self.desired.files.values())
+
     def _wait_s(self) -> float:
-        files = self.desired.files.values()
-        moving = any(f.state is FileState.PENDING or f.missing for f in files)
-        soon = moving or self.desired.scans < SCANS_NEEDED
+        soon = self._counting or any(f.state is FileState.PENDING for f in self.desired.files.values())
         return min(SOON_S, self._interval_s) if soon else self._interval_s
 
     async def _scan(self) -> None:
