@@ -1,0 +1,85 @@
+"""A real registry on loopback, and a Podman service of the test's own that trusts it."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from e2e.harness import free_port, podman, until
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process of the test and reap it."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+class Registry:
+    """Debian's docker-registry with a storage of its own; ``stop`` takes it offline, ``start`` brings it back."""
+
+    def __init__(self, root: Path) -> None:
+        self.port = free_port()
+        self.host = f"localhost:{self.port}"
+        self._root = root
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config = root / "registry.yml"
+        self._config.write_text(
+            f"""version: 0.1
+storage: {{filesystem: {{rootdirectory: {root}/storage}}}}
+http: {{addr: "127.0.0.1:{self.port}"}}
+"""
+        )
+        self.trust = root / "registries.conf"
+        self.trust.write_text(f'[[registry]]\nlocation = "{self.host}"\ninsecure = true\n')
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        with (self._root / "registry.log").open("ab") as log:
+            self._process = subprocess.Popen(["docker-registry", "serve", str(self._config)], stdout=log, stderr=log)
+        until(lambda: _listens(self.port), "the registry to listen")
+
+    def stop(self) -> None:
+        """Take it away."""
+        if self._process is not None:
+            end(self._process)
+            self._process = None
+
+    def push(self, name: str, marker: str) -> str:
+        """Push a busybox image with a label of its own, keep no local copy, and return its reference."""
+        reference = f"{self.host}/{name}"
+        recipe = self._root / "Containerfile"
+        recipe.write_text(f"FROM docker.io/library/busybox:latest\nLABEL marker={marker}\n")
+        podman("build", "-q", "--pull=never", "-t", reference, "-f", str(recipe), str(self._root))
+        podman("push", "-q", "--tls-verify=false", reference)
+        podman("rmi", "-f", reference)
+        return reference
+
+
+class PodmanService:
+    """``podman system service`` on a socket of the test's own, over the host's storage, with an environment."""
+
+    def __init__(self, path: Path, **environment: str) -> None:
+        self.url = f"unix://{path}"
+        self._path = path
+        with (path.parent / "service.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["podman", "system", "service", "--time=0", self.url],
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+            )
+        until(self._path.exists, "the service's socket")
+
+    def stop(self) -> None:
+        """End it."""
+        end(self._process)

@@ -1,0 +1,95 @@
+"""Images from a real registry: pulled when missing, with a word about it, and never at the cost of what runs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from e2e.harness import Daemon, podman, until
+from e2e.registry import PodmanService, Registry
+from podman import PodmanClient
+
+pytestmark = pytest.mark.podman
+
+POD = """apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: {image}
+    imagePullPolicy: {policy}
+    command: [sleep, "1000000"]
+"""
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """Run a registry."""
+    made = Registry(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+    for image in podman("images", "-q", "--filter", f"reference={made.host}/*").split():
+        podman("rmi", "-f", image, check=False)
+
+
+@pytest.fixture
+def supervised(registry: Registry, tmp_path: Path, make_daemon: Callable[..., Daemon]) -> Iterator[Daemon]:
+    """Return a daemon whose Podman knows the registry."""
+    service = PodmanService(tmp_path / "podman.sock", CONTAINERS_REGISTRIES_CONF=str(registry.trust))
+    yield make_daemon(podman_url=service.url).start()
+    service.stop()
+
+
+def marker(witness: PodmanClient, container: str) -> str:
+    """Return the label of the image that a container runs."""
+    image = witness.containers.get(container).attrs["Image"]
+    label: str = witness.images.get(image).labels["marker"]
+    return label
+
+
+def test_a_missing_image_is_pulled_and_told(
+    registry: Registry, supervised: Daemon, witness: PodmanClient, name: str
+) -> None:
+    """The pod comes up from a registry, and its events say what took how long."""
+    image = registry.push(f"{name}:1", "first")
+    supervised.write("p.yaml", POD.format(name=name, image=image, policy="IfNotPresent"))
+    supervised.wait_pod(name)
+    assert marker(witness, f"{name}-main") == "first"
+    assert [e["message"] for e in supervised.events(name, "Pulling")] == [f"pulling image {image}"]
+    assert supervised.events(name, "Pulled")[0]["message"].startswith(f"pulled image {image} in ")
+
+
+def test_an_edit_to_an_image_that_cannot_be_had_stops_nothing(
+    registry: Registry, supervised: Daemon, witness: PodmanClient, name: str
+) -> None:
+    """With the registry away the old container goes on; when it is back the new image takes its place."""
+    first = registry.push(f"{name}:1", "first")
+    second = registry.push(f"{name}:2", "second")
+    supervised.write("p.yaml", POD.format(name=name, image=first, policy="IfNotPresent"))
+    supervised.wait_pod(name)
+    before = witness.containers.get(f"{name}-main").attrs
+    registry.stop()
+    supervised.write("p.yaml", POD.format(name=name, image=second, policy="IfNotPresent"))
+    until(lambda: supervised.events(name, "BackOff"), "ImagePullBackOff told")
+    after = witness.containers.get(f"{name}-main").attrs
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert supervised.container(name, "main")["state"]["running"]
+    registry.start()
+    until(lambda: marker(witness, f"{name}-main") == "second", "the new image in place", 40)
+    supervised.wait_pod(name)
+
+
+def test_pull_policy_always_takes_what_the_registry_has_now(
+    registry: Registry, supervised: Daemon, witness: PodmanClient, name: str
+) -> None:
+    """A tag that moved is fetched again when the container is made anew, although an image of that name is here."""
+    image = registry.push(f"{name}:1", "first")
+    supervised.write("p.yaml", POD.format(name=name, image=image, policy="Always"))
+    supervised.wait_pod(name)
+    registry.push(f"{name}:1", "moved")
+    podman("pull", "-q", "--tls-verify=false", image)
+    registry.push(f"{name}:1", "newest")
+    podman("rm", "-f", "-t", "0", f"{name}-main")
+    until(lambda: marker(witness, f"{name}-main") == "newest", "the newest image in place", 40)
