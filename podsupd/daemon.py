@@ -22,12 +22,13 @@ from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import guarded
 from podsupd.engine.worker import Tools
-from podsupd.errors import FatalError
+from podsupd.errors import FatalError, PodmanUnavailable, StateUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url
 from podsupd.libpod.connection import socket_path
 from podsupd.libpod.service import answers
 from podsupd.manifest import parse
 from podsupd.model.desired import Desired
+from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
@@ -38,6 +39,8 @@ from podsupd.web import WebServer
 from podsupd.web.metrics import PrometheusMeter
 
 logger = log.get("daemon")
+
+FIRST_LOOK_S = 1.0
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -55,6 +58,9 @@ async def run(settings: Settings, *, foreground: bool) -> None:
             await _supervise(settings, held, stopping, foreground=foreground)
         except* FatalError as group:
             raise group.exceptions[0] from None
+        except* (StateUnavailable, PodmanUnavailable) as group:
+            # Only at the start, before anything was done: the service manager tries again.
+            raise FatalError(str(group.exceptions[0])) from group.exceptions[0]
     logger.info("podsupd ends; the pods go on")
 
 
@@ -104,13 +110,18 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
+
+    def relisted(now: Relist) -> None:
+        fleet.relisted(now)
+        changed.notify()
+
     observer = Observer(
         edges.runtime,
         edges.clock,
         edges.meter,
         edges.notifier,
         settings.podman.relist_interval_s,
-        on_relist=fleet.relisted,
+        on_relist=relisted,
         on_event=fleet.poke,
     )
     fleet.equip(
@@ -142,6 +153,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         # The directory may have come back as another one: hold the lock of the one that is read.
         held.relock()
         fleet.apply(now, released)
+        changed.notify()
 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
@@ -177,8 +189,9 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         engine = _wire(settings, held, edges, persisted, stopping)
         meter.bind(engine.control)
         web = WebServer(engine.control, meter, settings, passed_sockets())
-        await web.start()
         stack.push_async_callback(web.stop)
+        hangup = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
         mains: dict[str, Callable[[], Awaitable[None]]] = {
             "history": edges.history.run,
             "relist": partial(engine.observer.run_relist, stopping),
@@ -187,6 +200,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
             "web": web.run,
+            "reload": partial(_reloads, engine.desires, edges.notifier, hangup),
             **({"podman": service.run} if service else {}),
         }
         async with asyncio.TaskGroup() as group:
@@ -194,7 +208,10 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 group.create_task(guarded(name, main, stopping, vital=True), name=name) for name, main in mains.items()
             ]
             try:
-                await _serve(settings, engine.desires, engine.observer, edges.notifier, stopping)
+                # Who asks meanwhile finds nobody, as a moment before: better than a pod that runs shown as unready.
+                await engine.control.first_look(FIRST_LOOK_S)
+                await web.start()
+                await _serve(settings, engine, edges.notifier, stopping)
             finally:
                 edges.notifier.stopping()
                 stopping.set()
@@ -212,28 +229,18 @@ async def _end(engine: _Engine) -> None:
     await engine.probe_memory.keep_all(list(engine.fleet.workers))
 
 
-async def _serve(
-    settings: Settings, desires: Desires, observer: Observer, notifier: SystemdNotifier, stopping: asyncio.Event
-) -> None:
-    """Tell systemd when we are ready, reload on SIGHUP, and wait for the end."""
-    loop = asyncio.get_running_loop()
-
-    def reload() -> None:
-        logger.info("SIGHUP: reading the manifests again")
-        notifier.reloading()
-        desires.poke()
-        notifier.ready("reloaded")
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    ready = loop.create_task(_first(desires, observer), name="first look")
-    ended = loop.create_task(stopping.wait(), name="stopping")
-    await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
-    if ready.done():
-        ready.result()
-        word = "watching" if observer.up else "Podman does not answer yet"
-        notifier.ready(f"{word}: {len(desires.desired.pods)} pods of {settings.manifests.dir}")
-        logger.info("ready", pods=sorted(desires.desired.pods), podman=observer.up)
+async def _serve(settings: Settings, engine: _Engine, notifier: SystemdNotifier, stopping: asyncio.Event) -> None:
+    """Tell systemd when we are ready, and wait for the end."""
+    desires, observer = engine.desires, engine.observer
+    ready = asyncio.create_task(_first(desires, observer), name="first look")
+    ended = asyncio.create_task(stopping.wait(), name="stopping")
     try:
+        await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            pods = sorted(desires.desired.pods)
+            word = "watching" if observer.up else "Podman does not answer yet;"
+            notifier.ready(f"{word} {len(pods)} pods of {settings.manifests.dir}")
+            logger.info("ready", pods=pods, podman=observer.up)
         await ended
     finally:
         ready.cancel()
@@ -244,3 +251,14 @@ async def _first(desires: Desires, observer: Observer) -> None:
     """Wait for the first scan and the first relist attempt, however they ended."""
     await desires.scanned.wait()
     await observer.attempted.wait()
+
+
+async def _reloads(desires: Desires, notifier: SystemdNotifier, asked: asyncio.Event) -> None:
+    """Read the manifests again at every SIGHUP; systemd is told when they are in force."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        logger.info("SIGHUP: reading the manifests again")
+        notifier.reloading()
+        desired = await desires.reload()
+        notifier.ready(f"reloaded: {len(desired.pods)} pods")

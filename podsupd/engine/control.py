@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
+from podsupd import log
 from podsupd.core.conditions import PodView, derive, describe
 from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
@@ -27,6 +28,8 @@ from podsupd.model.status import (
     PodStatus,
 )
 from podsupd.ports import Clock, Runtime
+
+logger = log.get("control")
 
 STALE_AFTER_INTERVALS = 3
 
@@ -68,10 +71,23 @@ class Engine:
             reasons.append(f"Podman does not answer: {self._observer.error}")
         elif self._age() > self._observer.interval_s * STALE_AFTER_INTERVALS + 1:
             reasons.append(f"the last relist is {self._age():.0f} s old")
-        unplanned = [n for n, w in self._fleet.workers.items() if w.looks == 0]
+        unplanned = [n for n, w in self._fleet.workers.items() if not w.planned]
         if unplanned:
             reasons.append(f"not looked at yet: {', '.join(unplanned)}")
         return Health(ok=not reasons, reasons=tuple(reasons))
+
+    async def first_look(self, seconds: float) -> None:
+        """Wait until every pod was looked at, no longer than this: until then one that runs would be shown unready."""
+        waiter = self._changed.join()
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.readiness().ok:
+                    waiter.clear()
+                    await waiter.wait()
+        except TimeoutError:
+            logger.info("answering before every pod was looked at", reasons=self.readiness().reasons)
+        finally:
+            self._changed.leave(waiter)
 
     def _fault(self, desired: Desired) -> str:
         return f": {desired.error}" if desired.error else ""

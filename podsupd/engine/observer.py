@@ -53,10 +53,10 @@ class Observer:
         """Relist soon."""
         self._again.set()
 
-    def doubt(self) -> None:
+    def doubt(self, reason: str) -> None:
         """A worker got no answer: say so at once and look."""
         if self.up:
-            self.up = False
+            self.up, self.error = False, reason
             self.poke()
 
     async def run_relist(self, stopping: asyncio.Event) -> None:

@@ -57,7 +57,7 @@ class Tools:
     meter: Meter
     info: Callable[[], RuntimeInfo | None]
     changed: Callable[[str], None]
-    unavailable: Callable[[], None]
+    unavailable: Callable[[str], None]
 
 
 class Worker:
@@ -111,6 +111,11 @@ class Worker:
         """Return the spec in force, None when the pod has to go."""
         return self._want
 
+    @property
+    def planned(self) -> bool:
+        """It looked at its pod and knows what to do, so that its view is worth showing."""
+        return self._plan is not None
+
     def view(self) -> PodView:
         """Return all that is known of the pod now."""
         return PodView(
@@ -137,9 +142,9 @@ class Worker:
                 try:
                     wait = await self._turn()
                     self._unavailable = 0
-                except PodmanUnavailable:
+                except PodmanUnavailable as error:
                     self._unavailable += 1
-                    self._tools.unavailable()
+                    self._tools.unavailable(str(error))
                     self._tools.changed(self.name)
                     wait = min(UNAVAILABLE_FIRST_S * 2 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
                 if wait is None or wait > 0:
