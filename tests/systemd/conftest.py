@@ -137,6 +137,18 @@ def _pid1(booter: int) -> int:
     return pytest.fail("the host's systemd never started")
 
 
+def _remove_cgroup(name: str) -> None:
+    """Remove what a host leaves of cgroups, once the last of its killed processes is gone."""
+    unified = Path("/sys/fs/cgroup/unified")
+    cgroup = (unified if unified.is_dir() else unified.parent) / name
+    deadline = time.monotonic() + 30
+    while "populated 1" in (cgroup / "cgroup.events").read_text():
+        if time.monotonic() > deadline:
+            pytest.fail(f"processes of the test host do not end: {cgroup}")
+        time.sleep(0.05)
+    _run("find", cgroup, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+")
+
+
 def _boot(root: Path, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([HOSTS / "boot-systemd", root, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -161,9 +173,7 @@ def booted(rootfs: Path) -> Iterator[Host]:
         process.wait()
         if process.stdout:
             process.stdout.close()
-        unified = Path("/sys/fs/cgroup/unified")
-        cgroup = (unified if unified.is_dir() else unified.parent) / name
-        _run("find", cgroup, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";")
+        _remove_cgroup(name)
 
 
 @pytest.fixture(scope="session")
