@@ -52,6 +52,8 @@ async def run(settings: Settings, *, foreground: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    # Until a reload is possible there is nothing to reload, and the default would end us.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logger.info("podsupd starts", version=__version__, manifests=settings.manifests.dir, state=settings.state.dir)
     with claim(settings.state.dir, settings.manifests.dir) as held:
         try:

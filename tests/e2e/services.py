@@ -1,0 +1,135 @@
+"""What stands around the daemon: a Podman API to stop and kill, one that is deaf to events, and systemd's ear."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from e2e.harness import until
+
+
+class PodmanService:
+    """A Podman API of the test's own, on the storage that all share; pods do not depend on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.url = path, f"unix://{path}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.path.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            ["podman", "system", "service", "--time=0", self.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until(self._answers, "the test's own Podman service")
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(1)
+            one.connect(str(self.path))
+            one.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return one.recv(64).startswith(b"HTTP/")
+
+    def signal(self, number: int) -> None:
+        """Signal it."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, stopped or not, and reap it."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+class DeafProxy:
+    """Passes every call on to Podman, but leaves ``events`` without an answer, as a stream that lost its events."""
+
+    def __init__(self, path: Path, upstream: Path) -> None:
+        self.url, self._upstream = f"unix://{path}", upstream
+        self.swallowed = 0
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(64)
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Closing alone does not wake accept(2).
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._threads.append(threading.Thread(target=self._pass, args=(client,), daemon=True))
+                self._threads[-1].start()
+
+    def _pass(self, client: socket.socket) -> None:
+        """Pass bytes both ways until either side closes; a request of the daemon comes in one piece."""
+        with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+            server.connect(str(self._upstream))
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for one in ready:
+                    data = one.recv(65536)
+                    if not data:
+                        return
+                    if one is client and b"/libpod/events?" in data.split(b"\r\n", 1)[0]:
+                        self.swallowed += 1
+                        continue
+                    (server if one is client else client).sendall(data)
+
+
+class NotifySocket:
+    """The systemd end of ``NOTIFY_SOCKET``: keeps each datagram with the time at which it came."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.heard: list[tuple[float, str]] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def listen_until(self, done: Callable[[list[str]], bool], what: str, seconds: float) -> list[tuple[float, str]]:
+        """Hear datagrams until ``done`` says of the texts heard in this call that it is enough; return those."""
+        heard: list[tuple[float, str]] = []
+        end = time.monotonic() + seconds
+        while not done([text for _, text in heard]):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+                raise AssertionError(f"waited {seconds:g} s for {what}; heard {heard}")
+            heard.append((time.monotonic(), self._socket.recv(4096).decode()))
+        self.heard += heard
+        return heard
+
+    def drain(self) -> None:
+        """Drop what was sent until now."""
+        while select.select([self._socket], [], [], 0)[0]:
+            self._socket.recv(4096)
