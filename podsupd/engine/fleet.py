@@ -134,9 +134,10 @@ class Fleet:
             self._hire(name).wish(None, "")
         for name, worker in self.workers.items():
             if name not in self._desired.pods and worker.want is not None:
-                self._tools.events.note(
-                    name, Note("Normal", "Removing", f"pod {name} is removed: its manifest is gone")
-                )
+                seen = worker.view().seen
+                if seen is not None and seen.owned_by(self._tools.owner):
+                    note = Note("Normal", "Removing", f"pod {name} is removed: its manifest is gone")
+                    self._tools.events.note(name, note)
                 worker.wish(None, "")
 
     def _hire(self, name: str) -> Worker:

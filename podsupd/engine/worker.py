@@ -157,14 +157,16 @@ class Worker:
         wishes = self._wishes
         seen = await self._tools.runtime.observe_pod(self.name)
         self.looks += 1
-        self._lives.watch(seen)
+        if self._tools.runtime.sees_processes():
+            self._lives.watch(seen)
         made = await self._decide(seen)
         self._planned = wishes
         self._publish(seen, made)
         await self._tools.probe_memory.keep(self.name)
         if made.gone:
             self.finished = self._want is None
-            return None
+            # Of a pod that never was, or is not ours, no event will tell that it is gone: end without a poke.
+            return 0.0 if self.finished else None
         for action in made.actions:
             if wishes != self._wishes:
                 break
@@ -217,9 +219,8 @@ class Worker:
                 self._tell(Note("Warning", word, f"{container or 'the pod'} waits ({reason}): {message}", name))
         if made.conflict and (before is None or before.conflict != made.conflict):
             self._tell(Note("Warning", "Conflict", made.conflict))
-        wanted = registrations.of(
-            self._want, seen, made.memory, self._tools.info(), self._tools.clock.wall(), self._tools.owner
-        )
+        sight = registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())
+        wanted = registrations.of(self._want, seen, made.memory, sight, self._tools.clock.wall(), self._tools.owner)
         self._tools.prober.sync(self.name, wanted)
         self._tools.changed(self.name)
 
