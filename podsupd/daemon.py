@@ -53,7 +53,7 @@ async def run(settings: Settings, *, foreground: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     # Until a reload is possible there is nothing to reload, and the default would end us.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     logger.info("podsupd starts", version=__version__, manifests=settings.manifests.dir, state=settings.state.dir)
     with claim(settings.state.dir, settings.manifests.dir) as held:
         try:

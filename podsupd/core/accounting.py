@@ -164,7 +164,9 @@ def _settle_container(
 ) -> tuple[ContainerMemory, Note | None]:
     if memory.boot_id and memory.boot_id != now.boot_id:
         # Times of another boot mean nothing in this one; a reboot starts everything without waiting.
-        memory = replace(memory, not_before=0.0, running_since=now.boottime, boot_id=now.boot_id, stop=None)
+        memory = replace(
+            memory, not_before=0.0, running_since=now.boottime, boot_id=now.boot_id, stop=None, pull_asked_at=None
+        )
     if container is None:
         if memory.current is not None:
             return _miss(pod, name, memory, memory.current)

@@ -113,12 +113,18 @@ def take_down(
     return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why))
 
 
+def at_hand(spec: ContainerSpec, fact: ImageFact) -> bool:
+    """Say whether an image is here; after a failed pull one that was imported counts, unless the policy is Always."""
+    imported = fact.state is ImageState.FAILED and bool(fact.image_id) and spec.pull_policy is not PullPolicy.ALWAYS
+    return fact.state is ImageState.PRESENT or imported
+
+
 def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
     """Return None when the image is at hand as the pull policy wants it, else what to do until it is."""
     fact = facts.images.get(spec.image, ImageFact(ImageState.UNKNOWN))
+    if at_hand(spec, fact) and spec.pull_policy is not PullPolicy.ALWAYS:
+        return None
     if spec.pull_policy is PullPolicy.NEVER:
-        if fact.state is ImageState.PRESENT:
-            return None
         message = f"image {spec.image} is not here and imagePullPolicy is Never"
         return Decision(memory, waiting=("ErrImageNeverPull", message), wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
     asked = memory.pull_asked_at
@@ -126,11 +132,11 @@ def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now:
         if asked is not None and fact.pulled_at >= asked and fact.state is ImageState.PRESENT:
             return None
         if asked is None:
-            memory = replace(memory, pull_asked_at=now.boottime)
-    elif fact.state is ImageState.PRESENT:
-        return None
+            memory = replace(memory, pull_asked_at=now.boottime, boot_id=now.boot_id)
     if fact.state is ImageState.FAILED and fact.retry_at > now.boottime:
-        return Decision(memory, waiting=("ImagePullBackOff", fact.message), wake_at=fact.retry_at)
+        # It may be imported by hand long before the next pull.
+        wake_at = min(fact.retry_at, now.boottime + IMAGE_LOOK_AGAIN_S)
+        return Decision(memory, waiting=("ImagePullBackOff", fact.message), wake_at=wake_at)
     pulling = ("ContainerCreating", f"pulling image {spec.image}")
     if fact.state is ImageState.PULLING:
         return Decision(memory, waiting=pulling, wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)

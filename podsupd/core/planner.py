@@ -26,7 +26,7 @@ from podsupd.model.plan import (
     RemovePod,
     StartContainer,
 )
-from podsupd.model.spec import PodSpec, PullPolicy
+from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy
 
 RESYNC_S = 30.0
 
@@ -215,7 +215,7 @@ def _replaced(want: PodSpec, seen: ObservedPod) -> str:
 def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
     """Make a changed pod anew, once all its images are here."""
     if not intent.stopped:
-        missing = [c for c in want.containers if not _at_hand(c.image, facts)]
+        missing = [c for c in want.containers if not _at_hand(c, facts)]
         for spec in missing:
             decision = containers.bring_up(want, spec, replace(seen, containers=()), None, draft.memory, facts, now)
             pulls = tuple(a for a in decision.actions if isinstance(a, PullImage))
@@ -226,9 +226,9 @@ def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, wh
     return _clear(draft, seen, why, graces, facts, now, with_volumes=False)
 
 
-def _at_hand(image: str, facts: Facts) -> bool:
-    fact = facts.images.get(image)
-    return fact is not None and fact.state is ImageState.PRESENT
+def _at_hand(spec: ContainerSpec, facts: Facts) -> bool:
+    fact = facts.images.get(spec.image)
+    return fact is not None and containers.at_hand(spec, fact)
 
 
 def _stop(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> Plan:

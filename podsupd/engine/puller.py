@@ -1,6 +1,7 @@
 """The one puller: pulls are deduplicated by image, shown in the log, and back off when the registry is away."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from podsupd import log
 from podsupd.core.backoff import crash_delay
@@ -40,8 +41,10 @@ class Puller:
         if found:
             pulled_at = known.pulled_at if known else 0.0
             if known is not None and known.state is ImageState.FAILED:
-                # It is here, but an Always pull failed: keep saying so until the next try.
-                return known if known.retry_at > self._clock.now().boottime else ImageFact(ImageState.PRESENT, found)
+                if known.retry_at > self._clock.now().boottime:
+                    # It is here, as something was before an Always pull failed or since somebody imported it.
+                    return replace(known, image_id=found)
+                return ImageFact(ImageState.PRESENT, found)
             return ImageFact(ImageState.PRESENT, found, pulled_at=pulled_at)
         return known if known is not None and known.state is ImageState.FAILED else ImageFact(ImageState.ABSENT)
 

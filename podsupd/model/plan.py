@@ -40,7 +40,8 @@ class ImageState(StrEnum):
 class ImageFact:
     """An image at hand or not.
 
-    retry_at: boottime of the next pull after a failure. pulled_at: boottime of the last pull that ended well.
+    image_id: empty when it is not here; after a failed pull it may be here all the same. retry_at: boottime of the next
+    pull after a failure. pulled_at: boottime of the last pull that ended well.
     """
 
     state: ImageState
