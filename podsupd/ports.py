@@ -36,6 +36,10 @@ class Runtime(Protocol):
         """Ask who answers; the cheapest sign of life is relist, not this."""
         ...
 
+    def sees_processes(self) -> bool:
+        """Say whether a pid in what is observed means the same process here (not in a container of our own)."""
+        ...
+
     async def relist(self) -> Relist:
         """List all pods and containers of the host, ours and others'."""
         ...

@@ -1,5 +1,7 @@
 """Which probes a pod needs right now, and where each attempt goes."""
 
+from dataclasses import dataclass
+
 from podsupd.core import naming
 from podsupd.engine.prober import Registration
 from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
@@ -8,21 +10,30 @@ from podsupd.model.spec import PodSpec, ProbeType
 from podsupd.ports import ProbeTarget
 
 
-def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, info: RuntimeInfo | None) -> ProbeTarget:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What we know of Podman's side. info: None before it answered; processes: its pids mean the same ones here."""
+
+    info: RuntimeInfo | None
+    processes: bool
+
+
+def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+    info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
         pod=pod,
-        netns_pid=seen.infra.pid if seen.infra else 0,
+        netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
         container_id=container.id if container else "",
-        container_pid=container.pid if container else 0,
+        container_pid=container.pid if container and sight.processes else 0,
         oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
         oci_config_path=container.oci_config_path if container else "",
     )
 
 
 def of(
-    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, info: RuntimeInfo | None, wall: float, owner: str
+    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, sight: Sight, wall: float, owner: str
 ) -> dict[str, Registration]:
     """Return the probes to keep running, by name.
 
@@ -45,7 +56,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=_target(want.name, seen, container, info),
+                target=_target(want.name, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=max(0.0, wall - container.started_epoch),
             )
@@ -58,7 +69,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=_target(want.name, seen, container, info),
+                target=_target(want.name, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
                 started_age_s=max(0.0, wall - youngest),
             )

@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from podsupd import log
 from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
 from podsupd.libpod import creation, hostpath, shapes, streams
 from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
 from podsupd.libpod.looks import Json, Look, Looks, line_key
+from podsupd.libpod.peer import shares_pid_namespace
 from podsupd.model.observed import (
     ExecResult,
     LogLine,
@@ -26,6 +28,8 @@ from podsupd.model.observed import (
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.spec import EmptyDir, HostPath, PodSpec, VolumeSpec
 from podsupd.ports import Meter
+
+logger = log.get("libpod")
 
 MAX_EXEC_OUTPUT = 4096
 # An image is a file of many megabytes from far away: silence this long means that the registry hangs.
@@ -48,6 +52,8 @@ class LibpodRuntime:
     def __init__(self, url: str, *, meter: Meter, request_timeout_s: float) -> None:
         self._podman = Connection(url, meter=meter, timeout_s=request_timeout_s)
         self._looks = Looks()
+        self._url = url
+        self._sees_processes: bool | None = None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -66,6 +72,17 @@ class LibpodRuntime:
     async def info(self) -> RuntimeInfo:
         """Ask who answers."""
         return await self._podman.get(Call("info", "ask Podman for its version", "GET", "info"), shapes.runtime_info)
+
+    def sees_processes(self) -> bool:
+        """Say whether pids of containers mean the same processes here; looked up once, when Podman listens."""
+        if self._sees_processes is None:
+            self._sees_processes = shares_pid_namespace(self._url)
+            if self._sees_processes is False:
+                logger.warning(
+                    "cannot see the containers' processes, so deaths are noticed by Podman's events and the relist: "
+                    "run podsupd in the host's PID namespace (podman run --pid=host)"
+                )
+        return self._sees_processes is not False
 
     async def relist(self) -> Relist:
         """List all pods and containers of the host; two calls of 1 to 2 ms, not one moment."""

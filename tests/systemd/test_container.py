@@ -82,7 +82,7 @@ def start(image: str, tmp_path: Path) -> Iterator[Callable[..., None]]:
 
     def begin(*flags: str) -> None:
         podman(
-            "run", "-d", "--name", NAME, "--network=host", "--pid=host", *flags,
+            "run", "-d", "--name", NAME, "--network=host", *flags,
             "-e", "PODSUPD_METRICS__LISTEN=127.0.0.1:18511",
             "-v", f"{SOCKET}:{SOCKET}", "-v", f"{tmp_path}/pods.d:/etc/podsupd/pods.d:ro",
             "-v", f"{tmp_path}/state:/var/lib/podsupd", "-v", f"{tmp_path}/run:/run/podsupd", image,
@@ -105,14 +105,14 @@ def until(what: str, holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not holds():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within a minute: {what}\n{probes()}\n{podman('logs', NAME)}")
+            pytest.fail(f"not within a minute: {what}\n{probes()}\n{logs()}")
         time.sleep(0.2)
 
 
 def test_it_supervises_with_the_documented_flags(start: Callable[..., None]) -> None:
     """A user who follows the Containerfile gets pods, probes of every vantage, and pods that outlive the container."""
     flags = re.findall(r"--cap-add (\S+)", (REPO / "Containerfile").read_text())
-    start("--cap-add", flags[0])
+    start("--pid=host", "--cap-add", flags[0])
     until("all probes pass", lambda: [each["passing"] for each in probes().values()] == [True] * 3)
     before = podman("container", "inspect", f"{POD}-web", "-f", "{{.Id}} {{.State.StartedAt}}")
     podman("stop", "-t", "5", NAME)
@@ -124,7 +124,34 @@ def test_it_supervises_with_the_documented_flags(start: Callable[..., None]) -> 
 
 def test_without_capabilities_it_says_what_is_missing(start: Callable[..., None]) -> None:
     """A user who leaves the capabilities out is told which ones pod-local probes need, and keeps the other probes."""
-    start()
+    start("--pid=host")
     until("the other probes pass", lambda: [name for name, each in probes().items() if each["passing"]] != [])
     until("the pod-local probe says why", lambda: "CAP_SYS_ADMIN" in probes()["web/liveness"]["message"])
     assert probes()["host"]["passing"]
+
+
+def test_without_the_hosts_pids_it_goes_by_podmans_word(start: Callable[..., None]) -> None:
+    """A user who forgets --pid=host is told, gets pods that run and restart, and no process is mistaken for another."""
+    start("--cap-add", "SYS_ADMIN,SYS_PTRACE")
+    until("the host's probe passes", lambda: bool(probes().get("host", {}).get("passing")))
+    assert "--pid=host" in logs()
+    assert probes()["web/liveness"]["passing"] is not False
+    podman("kill", f"{POD}-web")
+    until("it is restarted", lambda: "restartCount" in shown() and restarts() >= 1)
+
+
+def logs() -> str:
+    """Return what the daemon in the container logged, which is on its standard error."""
+    done = subprocess.run(["podman", "logs", NAME], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.stdout.decode()
+
+
+def shown() -> str:
+    """Return the pod as the daemon in the container shows it."""
+    return podman("exec", NAME, "podsupd", "status", POD, "-o", "json", check=False)
+
+
+def restarts() -> int:
+    """Return how often the web container was restarted."""
+    statuses = json.loads(shown())["status"]["containerStatuses"]
+    return int(next(s["restartCount"] for s in statuses if s["name"] == "web"))
