@@ -19,9 +19,11 @@ class Judgement:
 def judge(desired: Desired, orphans: Mapping[str, str], released: frozenset[str]) -> Judgement:
     """Decide on orphans, a map of pod name to the file that its label names (DESIGN D2).
 
-    Absence deletes only after two complete scans; a file that is there but was never read well shields its pods; when
-    two or more files are gone and none is left, or the directory cannot be read, removal is held until it is confirmed.
+    Absence deletes only after two complete scans; a file that is there but was never read well shields its pods, and
+    every orphan, since a pod's label names the file as it was called when the pod was made; when two or more files are
+    gone and none is left, or the directory cannot be read, removal is held until it is confirmed.
     """
+    unread = min(desired.shielded, default="")
     files = {path for path in orphans.values() if path not in desired.files}
     gone_together = len(files) > 1 and not desired.files
     kept: dict[str, str] = {}
@@ -31,6 +33,8 @@ def judge(desired: Desired, orphans: Mapping[str, str], released: frozenset[str]
             remove.add(pod)
         elif path in desired.shielded:
             kept[pod] = f"its file {path} is invalid: mend or remove the file"
+        elif unread:
+            kept[pod] = f"{unread}, which may declare it, was never read well: mend or remove that file"
         elif desired.error:
             kept[pod] = f"the directory cannot be read: {desired.error}"
         elif gone_together:
