@@ -101,7 +101,7 @@ def _probes(probes: list[Json]) -> Table | None:
             f"{output.age(probe['ageSeconds'])} ago" if probe["ageSeconds"] is not None else "-",
             f"in {output.age(probe['nextSeconds'])}" if probe["nextSeconds"] is not None else "-",
             f"{probe['durationSeconds'] * 1000:.1f} ms" if probe["result"] else "-",
-            probe["message"] or "-",
+            output.one_line(probe["message"]) or "-",
         )
         for probe in probes
     ]

@@ -36,6 +36,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return made
 
 
+def one_line(text: str, most: int = 160) -> str:
+    """Return a text on one line and cut: what a command wrote is shown in a table, not instead of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def coloured(word: str) -> Text:
     """Return a word with the colour of its meaning, if it has one."""
     if word in _BAD:
