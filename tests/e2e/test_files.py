@@ -284,25 +284,29 @@ def test_a_removal_of_everything_waits_for_a_person(daemon: Daemon, witness: Pod
 
 def test_a_lost_state_and_a_broken_file_shield_the_pod(daemon: Daemon, witness: PodmanClient, name: str) -> None:
     """Without any memory of the last good spec, a pod whose file cannot be read is left as it is, and adopted later."""
-    bring_up(daemon, pod=idle_pod(name))
+    bring_up(daemon, made=idle_pod(name))
     before = lives(witness, name)
-    for lose in (lambda db: db.unlink(), lambda db: db.write_bytes(b"not a database" * 512)):
+    database = daemon.state / "state.db"
+    for file, reason in (("made.yaml", "is invalid: mend"), ("renamed.yaml", "which may declare it")):
         daemon.stop()
-        lose(daemon.state / "state.db")
-        for side in daemon.state.glob("state.db-*"):
-            side.unlink()
-        daemon.write("pod.yaml", idle_pod(name) + "  nonsense: true\n")
+        if file == "made.yaml":
+            database.unlink()
+        else:
+            # The pod's label still names the file as it was called when the pod was made.
+            (daemon.manifests / "made.yaml").unlink()
+            database.write_bytes(b"not a database" * 512)
+        daemon.write(file, idle_pod(name) + "  nonsense: true\n")
         daemon.start()
-        wait_state(daemon, "pod.yaml", "Invalid")
-        until(lambda: "is invalid: mend or remove" in held(daemon).get(name, ""), "the pod shielded")
+        wait_state(daemon, file, "Invalid")
+        until(lambda reason=reason: reason in held(daemon).get(name, ""), "the pod shielded")  # type: ignore[misc]
         # A scan later it is still so: a second look at what is missing does not remove it either.
-        daemon.cli("reload", check=False)
+        assert daemon.cli("reload", check=False).returncode == 1
         assert name in held(daemon)
         assert lives(witness, name) == before
-        daemon.write("pod.yaml", idle_pod(name))
+        daemon.write(file, idle_pod(name))
         daemon.wait_pod(name)
         assert held(daemon) == {}
-    assert "state.db" in daemon.log.read_text()
+    assert re.search(r"state\.db.*damaged|damaged.*state\.db|not a database", daemon.log.read_text())
     assert lives(witness, name) == before
 
 
