@@ -12,7 +12,7 @@ import shlex
 import shutil
 import signal
 import tempfile
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from podsupd.errors import PodmanError, ProbeUnrunnable
 from podsupd.model.spec import ExecCommand
 from podsupd.ports import ProbeTarget, Runtime
 from podsupd.probes import tree
+from podsupd.probes.child import Child
 from podsupd.probes.output import Output
 from podsupd.probes.text import clean, reason, seconds
 
 OUTPUT_LIMIT = 4096  # bytes of stdout and stderr that are kept
-REAP_S = 2.0  # what the runtime gets to end by itself after its child was killed, before it is killed too
 REST_SLACK_S = 5.0  # what Podman's exec may take to report its own time-out
-STATE_S = 5.0  # for asking the runtime for a container's state, some 20 ms
+STATE_LIMIT = 65536  # bytes of the runtime's word on a container's state, mostly its annotations
 RUNTIMES = ("runc", "crun")  # whose command line and state directory are known
 SBIN = "/usr/local/sbin:/usr/sbin:/usr/bin"  # a user's PATH lacks what root's has
 
@@ -97,23 +97,21 @@ class ExecProbe:
         self, direct: Direct, folder: Path, container_id: str, output: Output, timeout_s: float
     ) -> int | None:
         """Run the runtime's exec to its end; return its exit code, None when it took too long and was killed."""
-        arguments = ["--root", direct.state_dir, "--log", str(folder / "log"), "exec"]
+        arguments = [direct.binary, "--root", direct.state_dir, "--log", str(folder / "log"), "exec"]
         arguments += ["--process", str(folder / "process.json"), "--pid-file", str(folder / "pid"), container_id]
-        process = await asyncio.create_subprocess_exec(
-            direct.binary,
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output.writer,
-            stderr=output.writer,
-            start_new_session=True,
-        )
-        output.started()
-        async with AsyncExitStack() as cleanup:
-            cleanup.push_async_callback(_end, process, folder, container_id)
+        runtime = Child(arguments, output.writer)
+        try:
+            output.started()
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    return await process.wait()
-        return None
+                    return await runtime.wait()
+            return None
+        finally:
+            try:
+                if not runtime.ended:
+                    await asyncio.to_thread(tree.kill_exec, runtime.pid, _pid(folder), container_id)
+            finally:
+                await runtime.end()
 
     async def _not_started(
         self, direct: Direct, handler: ExecCommand, target: ProbeTarget, said: bytes
@@ -160,20 +158,6 @@ def prepare(scratch: Path, direct: Direct, handler: ExecCommand) -> str:
     return folder
 
 
-async def _end(process: asyncio.subprocess.Process, folder: Path, container_id: str) -> None:
-    """Kill what the exec started if it still runs, and reap the runtime; nothing to do after a normal end."""
-    if process.returncode is not None:
-        return
-    await asyncio.to_thread(tree.kill_exec, process.pid, _pid(folder), container_id)
-    try:
-        async with asyncio.timeout(REAP_S):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
 def _pid(folder: Path) -> int:
     try:
         return int((folder / "pid").read_text())
@@ -183,24 +167,14 @@ def _pid(folder: Path) -> int:
 
 async def _status(direct: Direct, container_id: str) -> str:
     """Return the container's state as the OCI runtime sees it: running, paused, stopped, ..., or gone."""
-    process = await asyncio.create_subprocess_exec(
-        direct.binary,
-        *("--root", direct.state_dir, "state", container_id),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(STATE_S):
-            text, _ = await process.communicate()
-        return str(json.loads(text)["status"])
-    except (TimeoutError, ValueError, KeyError):
-        return "gone"
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+    with Output(STATE_LIMIT) as output:
+        runtime = Child([direct.binary, "--root", direct.state_dir, "state", container_id], output.writer)
+        output.started()
+        await runtime.end()
+        try:
+            return str(json.loads(output.so_far())["status"])
+        except (ValueError, KeyError, TypeError):
+            return "gone"
 
 
 def answer(handler: ExecCommand, code: int, output: bytes | str) -> tuple[bool, str]:

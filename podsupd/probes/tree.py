@@ -1,23 +1,30 @@
 """Finding and killing what an exec started, when it has to end before it is done."""
 
 import os
+import select
 import signal
+import time
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MAX_ROUNDS = 16  # a process that forks while it is looked for is found in the next round; a fork bomb is not chased
+GONE_S = 1.0  # how long killed processes are waited for; one in an uninterruptible wait ends when it can
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A line of /proc/PID/stat, as far as it matters here (proc(5)); start is in clock ticks since the boot."""
+    """A line of /proc/PID/stat, as far as it matters here (proc(5)); start is in clock ticks since the boot.
+
+    PID and start are what it is; the rest changes.
+    """
 
     pid: int
-    state: str
-    parent: int
-    session: int
     start: int
+    parent: int = field(compare=False)
+    session: int = field(compare=False)
+    state: str = field(compare=False)
 
 
 def read(pid: int) -> Process | None:
@@ -28,7 +35,7 @@ def read(pid: int) -> Process | None:
         return None
     # The name in parentheses can hold anything, so fields are counted from its end: state is the third of all.
     fields = text[text.rindex(")") + 2 :].split()
-    return Process(pid, fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0])
 
 
 def descendants(root: int, processes: dict[int, Process]) -> set[int]:
@@ -47,29 +54,47 @@ def descendants(root: int, processes: dict[int, Process]) -> set[int]:
 
 
 def kill_exec(runtime_pid: int, exec_pid: int, container_id: str) -> None:
-    """Kill everything that an exec of the OCI runtime started, but not the runtime, which then ends by itself.
+    """Kill an exec of the OCI runtime and everything that it started; the runtime is a child that is not reaped yet.
 
     That is the runtime's descendants, and in the container's cgroup whoever is in a session of theirs: a background
     process whose parent has gone belongs to the pod's PID 1, but keeps its session. exec_pid: the process that the
-    runtime reported (0: none yet); it may be gone already, and its session still there.
+    runtime reported (0: none yet); it may be gone already, and its session still there. The runtime is stopped first,
+    or it could start the command just after we looked, and killed last.
     """
-    sessions: set[int] = {exec_pid} - {0}
-    killed: set[tuple[int, int]] = set()
-    for _ in range(MAX_ROUNDS):
-        processes = {p.pid: p for p in map(read, _pids()) if p is not None and p.state not in {"Z", "X"}}
-        below = descendants(runtime_pid, processes)
-        sessions |= {processes[pid].session for pid in below} - {0, os.getsid(0)}
-        found = {
-            p
-            for p in processes.values()
-            if (p.pid in below or (p.session in sessions and _in_container(p.pid, container_id)))
-            and (p.pid, p.start) not in killed
-        }
-        if not found:
-            return
-        for process in found:
-            _kill(process)
-            killed.add((process.pid, process.start))
+    os.kill(runtime_pid, signal.SIGSTOP)
+    try:
+        _kill_below(runtime_pid, {exec_pid} - {0}, container_id)
+    finally:
+        os.kill(runtime_pid, signal.SIGKILL)
+
+
+def _kill_below(runtime_pid: int, sessions: set[int], container_id: str) -> None:
+    killed: dict[Process, int] = {}
+    try:
+        for _ in range(MAX_ROUNDS):
+            found = _find(runtime_pid, sessions, container_id)
+            if found <= killed.keys():
+                break
+            for process in found - killed.keys():
+                pidfd = _kill(process)
+                if pidfd is not None:
+                    killed[process] = pidfd
+            _await_ends(killed.values())
+    finally:
+        for pidfd in killed.values():
+            os.close(pidfd)
+
+
+def _find(runtime_pid: int, sessions: set[int], container_id: str) -> set[Process]:
+    """Return who has to go; sessions of the runtime's descendants are added to ``sessions``."""
+    processes = {p.pid: p for p in map(read, _pids()) if p is not None and p.state not in {"Z", "X"}}
+    below = descendants(runtime_pid, processes)
+    sessions |= {processes[pid].session for pid in below} - {0, os.getsid(0)}
+    return {
+        p
+        for p in processes.values()
+        if p.pid in below or (p.session in sessions and _in_container(p.pid, container_id))
+    }
 
 
 def _pids() -> list[int]:
@@ -83,13 +108,25 @@ def _in_container(pid: int, container_id: str) -> bool:
         return False
 
 
-def _kill(process: Process) -> None:
-    """Send SIGKILL to exactly this process: a PID that was given away since is left alone."""
-    with suppress(OSError):  # gone already
+def _kill(process: Process) -> int | None:
+    """Send SIGKILL to exactly this process and return its pidfd; None when it is gone, or its PID somebody else's."""
+    try:
         pidfd = os.pidfd_open(process.pid)
-        try:
-            now = read(process.pid)
-            if now is not None and now.start == process.start:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        finally:
-            os.close(pidfd)
+    except OSError:
+        return None
+    now = read(process.pid)
+    if now is not None and now.start == process.start:
+        with suppress(OSError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            return pidfd
+    os.close(pidfd)
+    return None
+
+
+def _await_ends(pidfds: Iterable[int]) -> None:
+    """Wait until these have ended, for GONE_S at most: a process ends when it next runs, not when it is killed."""
+    until = time.monotonic() + GONE_S
+    for pidfd in pidfds:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll(max(0.0, until - time.monotonic()) * 1000)
