@@ -1,6 +1,7 @@
 """The probing edge: one attempt of any kind, from any vantage."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -18,15 +19,16 @@ from podsupd.probes.text import reason, seconds
 class ProbeRunner:
     """Implements ports.Prober. Holds one thread, one directory and a pidfd for each pod; ``close`` ends them.
 
-    user_agent: of httpGet, ``kube-probe/...``. rootless: Podman's containers are in a user namespace of their own.
+    user_agent: of httpGet, ``kube-probe/...``. rootless: Podman's containers are in a user namespace that we are not in; None: when we are not root.
     run_dir: where the files of an exec are kept while it runs, on a tmpfs and for us alone; empty: the system's
     temporary directory. What a daemon that was killed left there is removed; FatalError when it cannot be made.
     """
 
-    def __init__(self, runtime: Runtime, *, user_agent: str, rootless: bool = False, run_dir: str = "") -> None:
+    def __init__(self, runtime: Runtime, *, user_agent: str, rootless: bool | None = None, run_dir: str = "") -> None:
         self._user_agent = user_agent
         self._scratch = _scratch(run_dir)
-        self._exec = ExecProbe(runtime, self._scratch, rootless=rootless)
+        outside = os.geteuid() != 0 if rootless is None else rootless
+        self._exec = ExecProbe(runtime, self._scratch, rootless=outside)
         self._namespaces = NamespaceThread()
 
     async def attempt(self, spec: ProbeSpec, target: ProbeTarget) -> Attempt:

@@ -189,9 +189,13 @@ async def test_where_the_runtime_cannot_be_called_podman_is(
     assert podman.calls == [(change.get("container_id", ID), ("check", "it"), 2.5)]  # type: ignore[attr-defined]
 
 
-async def test_rootless_asks_podman(podman: Runtime, target: ProbeTarget, tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [True, None])
+async def test_rootless_asks_podman(
+    podman: Runtime, target: ProbeTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool | None
+) -> None:
     """A rootless podsupd does not start the runtime outside the containers' user namespace."""
-    runner = ProbeRunner(podman, user_agent="x", rootless=True, run_dir=str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    runner = ProbeRunner(podman, user_agent="x", rootless=told, run_dir=str(tmp_path))
     assert (await runner.attempt(probe("true"), target)).successful
     assert len(podman.calls) == 1  # type: ignore[attr-defined]
     await runner.close()
