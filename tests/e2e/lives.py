@@ -35,7 +35,7 @@ def exists(witness: PodmanClient, pod: str) -> bool:
 
 def idle_pod(name: str, containers: Iterable[str] = ("main",), **options: object) -> str:
     """Return the manifest of a pod whose containers do nothing."""
-    return pod_manifest(name, containers=dict.fromkeys(containers, IDLE), **options)  # type: ignore[arg-type]
+    return pod_manifest(name, containers=dict.fromkeys(containers, IDLE), **options)
 
 
 def bring_up(daemon: Daemon, **manifests: str) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_a_broken_file_stops_nothing(daemon: Daemon, witness: PodmanClient, name
     for pod in pods:
         assert witness.containers.get(f"{pod}-main").kill("SIGKILL") is None
     for pod in pods:
-        until(lambda pod=pod: daemon.container(pod, "main")["restartCount"] == 1, f"{pod} healed from its last good")  # type: ignore[misc]
+        until(lambda pod=pod: daemon.container(pod, "main")["restartCount"] == 1, f"{pod} healed from its last good")
         daemon.wait_pod(pod)
 
     healed = lives(witness, *pods)
@@ -107,7 +108,7 @@ def assert_shown(daemon: Daemon, name: str) -> None:
         said = re.escape(f"{daemon.manifests}/{fault}.yaml:{line}: ") + ".*" + re.escape(words)
         assert re.search(said, status), f"{said} in {status}"
         assert re.search(said, log), f"{said} in the log"
-        until(lambda fault=fault: daemon.condition(f"{name}-{fault}", "ManifestCurrent") == "False", "the condition")  # type: ignore[misc]
+        until(lambda fault=fault: daemon.condition(f"{name}-{fault}", "ManifestCurrent") == "False", "the condition")
 
 
 # Writers that are not careful, as programs of their own: one keeps the file open, one opens it for every piece.
@@ -133,22 +134,27 @@ with open(sys.argv[1], "ab") as file:
 """
 
 
-@pytest.mark.parametrize("writer", [BYTE_BY_BYTE, IN_BURSTS], ids=["byte by byte", "in bursts"])
-def test_a_slow_copy_is_read_when_it_is_whole(daemon: Daemon, witness: PodmanClient, name: str, writer: str) -> None:
-    """No prefix of a file, valid or not, ever reaches a pod, and the whole of it does."""
-    text = idle_pod(name, ["first", "second"])
-    bring_up(daemon, pod=text)
-    before = lives(witness, name)
-    whole = daemon.root / "whole"
-    whole.write_text(text.replace(f"{{name: {name}}}", f"{{name: {name}, labels: {{copied: whole}}}}"))
-    target = daemon.manifests / "pod.yaml"
-    with subprocess.Popen([sys.executable, "-c", writer, target, whole]) as writing:
-        wait_state(daemon, "pod.yaml", "Pending")
-        assert writing.poll() is None, "the file was seen while it was written"
-    assert writing.returncode == 0
-    until(lambda: daemon.pod(name)["metadata"].get("labels") == {"copied": "whole"}, "the whole file in force")
-    assert files(daemon)["pod.yaml"]["state"] == "Loaded"
-    assert lives(witness, name) == before
+def test_a_slow_copy_is_read_when_it_is_whole(daemon: Daemon, witness: PodmanClient, name: str) -> None:
+    """No prefix of a file, valid or not, ever reaches a pod, and the whole of it does, however it is written."""
+    writers = {f"{name}-bytes": BYTE_BY_BYTE, f"{name}-bursts": IN_BURSTS}
+    texts = {pod: idle_pod(pod, ["first", "second"]) for pod in writers}
+    bring_up(daemon, **texts)
+    before = lives(witness, *writers)
+    with ExitStack() as stack:
+        writing = {}
+        for pod, writer in writers.items():
+            whole = daemon.root / f"{pod}.whole"
+            whole.write_text(texts[pod].replace(f"{{name: {pod}}}", f"{{name: {pod}, labels: {{copied: whole}}}}"))
+            command = [sys.executable, "-c", writer, daemon.manifests / f"{pod}.yaml", whole]
+            writing[pod] = stack.enter_context(subprocess.Popen(command))
+        for pod, process in writing.items():
+            wait_state(daemon, f"{pod}.yaml", "Pending")
+            assert process.poll() is None, "the file was seen while it was written"
+    for pod, process in writing.items():
+        assert process.returncode == 0
+        until(lambda pod=pod: daemon.pod(pod)["metadata"].get("labels") == {"copied": "whole"}, "the whole in force")
+        assert files(daemon)[f"{pod}.yaml"]["state"] == "Loaded"
+    assert lives(witness, *writers) == before
 
 
 # -- files that move
@@ -298,7 +304,7 @@ def test_a_lost_state_and_a_broken_file_shield_the_pod(daemon: Daemon, witness: 
         daemon.write(file, idle_pod(name) + "  nonsense: true\n")
         daemon.start()
         wait_state(daemon, file, "Invalid")
-        until(lambda reason=reason: reason in held(daemon).get(name, ""), "the pod shielded")  # type: ignore[misc]
+        until(lambda reason=reason: reason in held(daemon).get(name, ""), "the pod shielded")
         # A scan later it is still so: a second look at what is missing does not remove it either.
         assert daemon.cli("reload", check=False).returncode == 1
         assert name in held(daemon)
@@ -320,7 +326,6 @@ def test_a_lost_state_and_an_empty_directory_keep_all_pods(daemon: Daemon, witne
         file.unlink()
     daemon.start()
     until(lambda: set(held(daemon)) == set(pods), "both pods kept")
-    daemon.cli("reload")
     daemon.cli("reload")
     assert "prune --confirm" in daemon.cli("status").stdout
     assert daemon.events(pods[0], "Kept")
