@@ -19,9 +19,10 @@ from podsupd.probes.text import reason, seconds
 class ProbeRunner:
     """Implements ports.Prober. Holds one thread, one directory and a pidfd for each pod; ``close`` ends them.
 
-    user_agent: of httpGet, ``kube-probe/...``. rootless: Podman's containers are in a user namespace that we are not in; None: when we are not root.
-    run_dir: where the files of an exec are kept while it runs, on a tmpfs and for us alone; empty: the system's
-    temporary directory. What a daemon that was killed left there is removed; FatalError when it cannot be made.
+    user_agent: of httpGet, ``kube-probe/...``. rootless: Podman's containers are in a user namespace that we are not
+    in; None: when we are not root. run_dir: where the files of an exec are kept while it runs, on a tmpfs and for us
+    alone; what a daemon that was killed left there is removed, and FatalError raised when it cannot be made. Empty: a
+    new directory in the system's temporary one, which a kill -9 leaves behind.
     """
 
     def __init__(self, runtime: Runtime, *, user_agent: str, rootless: bool | None = None, run_dir: str = "") -> None:

@@ -191,7 +191,11 @@ async def test_where_the_runtime_cannot_be_called_podman_is(
 
 @pytest.mark.parametrize("told", [True, None])
 async def test_rootless_asks_podman(
-    podman: Runtime, target: ProbeTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool | None
+    podman: Runtime,
+    target: ProbeTarget,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: bool | None,  # noqa: FBT001
 ) -> None:
     """A rootless podsupd does not start the runtime outside the containers' user namespace."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
