@@ -178,7 +178,11 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             state=StateDb(settings.state.dir),
             processes=PidfdWatcher(),
             runtime=runtime,
-            probes=ProbeRunner(runtime, user_agent="kube-probe/podsupd"),
+            probes=ProbeRunner(
+                runtime,
+                user_agent=f"kube-probe/podsupd-{__version__}",
+                run_dir=str(Path(settings.api.socket).parent),
+            ),
         )
         stack.callback(edges.notifier.close)
         stack.push_async_callback(edges.state.close)

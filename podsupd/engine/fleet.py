@@ -32,6 +32,7 @@ class Fleet:
         self._summaries: dict[str, PodSummary] = {}
         self._looks: dict[str, int] = {}
         self._released: frozenset[str] = frozenset()
+        self._dismissed: set[str] = set()
         self.workers: dict[str, Worker] = {}
         self.kept: Mapping[str, str] = {}
 
@@ -64,6 +65,7 @@ class Fleet:
         """Take a relist: poke the workers whose pods look different, find pods of ours that nobody looks after."""
         first = self._relist is None
         self._relist = relist
+        self._dismissed.clear()
         summaries = {p.name: p for p in relist.pods}
         for name, worker in self.workers.items():
             if not first and summaries.get(name) != self._summaries.get(name):
@@ -123,7 +125,7 @@ class Fleet:
         unknown = {
             name: pod.labels.get(SOURCE_LABEL, "")
             for name, pod in mine.items()
-            if name not in self._desired.pods and name not in self.workers
+            if name not in self._desired.pods and name not in self.workers and name not in self._dismissed
         }
         judgement = orphans.judge(self._desired, unknown, self._released)
         for pod, reason in judgement.kept.items():
@@ -158,6 +160,8 @@ class Fleet:
             return
         name = worker.name
         del self.workers[name]
+        # The relist at hand is older than its end: what it still lists is no orphan.
+        self._dismissed.add(name)
         self._tools.probe_memory.forget(name)
         self._memories.pop(name, None)
         self._intents.pop(name, None)

@@ -23,6 +23,7 @@ def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, si
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
         pod=pod,
+        infra_id=seen.infra.id if seen.infra else "",
         netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
         container_id=container.id if container else "",

@@ -30,6 +30,8 @@ logger = log.get("worker")
 UNAVAILABLE_FIRST_S = 0.5
 UNAVAILABLE_CAP_S = 10.0
 STALE_TOLERATED = 5
+SAME_FIRST_S = 0.02
+SAME_CAP_S = 10.0
 WARNED = frozenset(
     {
         "CrashLoopBackOff",
@@ -78,6 +80,8 @@ class Worker:
         self._unavailable = 0
         self._wishes = 0
         self._planned = -1
+        self._applied: tuple[Action, ...] = ()
+        self._same = 0
         self._again = asyncio.Event()
         self._lives = Lives(tools.processes, tools.clock, self.poke)
 
@@ -173,10 +177,17 @@ class Worker:
             if not await self._apply(action):
                 break
         if made.actions:
-            return 0.0
+            return self._pace(made.actions)
+        self._same = 0
         if made.wake_at is None:
             return None
         return max(0.001, made.wake_at - self._tools.clock.now().boottime)
+
+    def _pace(self, actions: tuple[Action, ...]) -> float:
+        """Look again at once after actions, but ever more slowly when the same ones are planned again and again."""
+        self._same = self._same + 1 if actions == self._applied else 0
+        self._applied = actions
+        return 0.0 if self._same == 0 else min(SAME_FIRST_S * 2 ** min(self._same - 1, 10), SAME_CAP_S)
 
     async def _decide(self, seen: ObservedPod | None) -> Plan:
         """Plan, and save the memory before the actions it covers; what cannot be saved destroys nothing."""

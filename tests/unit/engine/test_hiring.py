@@ -1,0 +1,67 @@
+"""The fleet hires one worker per pod, none before its time, and none again by an old list; workers do not hammer."""
+
+import asyncio
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock
+
+import pytest
+
+from podsupd.engine.fleet import Fleet
+from podsupd.engine.worker import Tools
+from podsupd.model.desired import Desired
+from podsupd.model.observed import OWNER_LABEL, SOURCE_LABEL, PodSummary, Relist
+from podsupd.model.plan import Now
+from podsupd.model.spec import ContainerSpec, PodSpec, Source
+from podsupd.ports import Persisted
+
+pytestmark = pytest.mark.looptime
+
+OWNER = "ours"
+WANT = PodSpec("p", Source("/d/p.yaml"), (ContainerSpec("c", "p-c", "image"),))
+OURS = PodSummary("1" * 64, "p", {OWNER_LABEL: OWNER, SOURCE_LABEL: "/d/p.yaml"}, "Running", "i", ())
+
+
+def fleet_over_nothing() -> tuple[Fleet, Any]:
+    """Return a fleet whose Podman shows no pod however often it is asked to make one, and its tools."""
+    tools = MagicMock(spec_set=Tools)
+    tools.owner = OWNER
+    tools.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
+    tools.runtime.observe_pod = AsyncMock(return_value=None)
+    tools.state.save_memory = AsyncMock()
+    tools.state.forget_pod = AsyncMock()
+    tools.probe_memory.keep = AsyncMock()
+    tools.puller.fact = AsyncMock()
+    tools.executor.apply = AsyncMock()
+    tools.prober.verdicts.return_value = {}
+    tools.prober.statuses.return_value = {}
+    fleet = Fleet(Persisted(), asyncio.Event())
+    fleet.equip(tools)
+    return fleet, tools
+
+
+async def test_a_pod_that_went_is_not_hired_again_by_an_old_list() -> None:
+    """The list that is older than a removal still shows the pod: that costs no second worker, let alone a storm."""
+    fleet, tools = fleet_over_nothing()
+    fleet.relisted(Relist((OURS,), {}))
+    fleet.apply(Desired(scans=2), frozenset())
+    assert set(fleet.workers) == {"p"}
+    await asyncio.sleep(100)
+    assert fleet.workers == {}
+    assert tools.runtime.observe_pod.await_count == 1
+    fleet.relisted(Relist((OURS,), {}))
+    assert set(fleet.workers) == {"p"}, "a newer list that shows it is a reason to look"
+    await asyncio.sleep(100)
+    assert tools.runtime.observe_pod.await_count == 2
+
+
+async def test_an_action_without_effect_is_not_hammered() -> None:
+    """A Podman that says yes and does nothing is asked again ever more slowly, and for ever."""
+    fleet, tools = fleet_over_nothing()
+    fleet.relisted(Relist((), {}))
+    fleet.apply(Desired(pods={"p": WANT}, scans=1), frozenset())
+    await asyncio.sleep(100)
+    first = tools.executor.apply.await_count
+    assert 3 < first < 30
+    await asyncio.sleep(100)
+    assert tools.executor.apply.await_count > first
+    await fleet.close()
