@@ -16,6 +16,7 @@ from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
@@ -32,7 +33,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import PidfdWatcher
+from podsupd.signals import PidfdWatcher, ProcTable, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -101,12 +102,16 @@ class _Engine:
     puller: Puller
     prober: ProbeScheduler
     probe_memory: ProbeMemory
+    ledger: Ledger
     control: Engine
 
 
 def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, stopping: asyncio.Event) -> _Engine:
     changed = Broadcast()
     events = EventLog(edges.history, edges.clock)
+    ledger = Ledger(
+        TracefsTracer(held.owner_id), ProcTable(), edges.history, edges.meter, held.owner_id, settings.signals.tracer
+    )
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod)
@@ -132,7 +137,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             runtime=edges.runtime,
             state=edges.state,
             clock=edges.clock,
-            executor=Executor(edges.runtime, puller, held.owner_id),
+            executor=Executor(edges.runtime, puller, held.owner_id, ledger.announce),
             puller=puller,
             prober=prober,
             probe_memory=probe_memory,
@@ -142,6 +147,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             info=lambda: observer.info,
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
+            causes=ledger.causes,
         )
     )
     restored = restore(
@@ -159,8 +165,8 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
-    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed)
-    return _Engine(fleet, desires, observer, puller, prober, probe_memory, control)
+    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, ledger)
+    return _Engine(fleet, desires, observer, puller, prober, probe_memory, ledger, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -174,7 +180,12 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             clock=SystemClock(),
             notifier=SystemdNotifier.from_environment(),
             meter=meter,
-            history=HistoryDb(settings.state.dir, settings.state.keep_days, settings.state.max_mb),
+            history=HistoryDb(
+                settings.state.dir,
+                settings.state.keep_days,
+                settings.state.max_mb,
+                keep_signals=settings.signals.keep,
+            ),
             state=StateDb(settings.state.dir),
             processes=PidfdWatcher(),
             runtime=runtime,
@@ -205,6 +216,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "config": partial(engine.desires.run, stopping),
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
+            "signals": partial(engine.ledger.run, stopping),
             "web": web.run,
             "reload": partial(_reloads, engine.desires, edges.notifier, hangup),
             **({"podman": service.run} if service else {}),

@@ -82,9 +82,12 @@ def _bury(
     memory: ContainerMemory,
     want: PodSpec | None,
     now: Now,
+    cause: str,
 ) -> tuple[ContainerMemory, Note | None]:
-    """Record a death once."""
+    """Record a death once. cause: who ended it, by the kernel's word, or empty."""
     reason, message = _describe_exit(container)
+    if cause and not container.oom_killed:
+        message = f"{message} {cause}" if cause.startswith("after ") else f"{message}: {cause}"
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
     by_us = stop is not None
@@ -100,6 +103,7 @@ def _bury(
         container.started_epoch,
         container.finished_epoch,
         ours=by_us and not counts,
+        cause=cause,
     )
     failures, not_before, recreate = memory.failures, 0.0, memory.recreate
     if counts and want is not None:
@@ -160,7 +164,13 @@ def _miss(pod: str, name: str, memory: ContainerMemory, life: Incarnation) -> tu
 
 
 def _settle_container(
-    pod: str, name: str, container: ObservedContainer | None, memory: ContainerMemory, want: PodSpec | None, now: Now
+    pod: str,
+    name: str,
+    container: ObservedContainer | None,
+    memory: ContainerMemory,
+    want: PodSpec | None,
+    now: Now,
+    causes: Mapping[str, str],
 ) -> tuple[ContainerMemory, Note | None]:
     if memory.boot_id and memory.boot_id != now.boot_id:
         # Times of another boot mean nothing in this one; a reboot starts everything without waiting.
@@ -175,7 +185,7 @@ def _settle_container(
         if memory.last_death is None or memory.last_death.incarnation != container.incarnation:
             if memory.current != container.incarnation:
                 memory = _greet(container, memory, now)
-            return _bury(pod, name, container, memory, want, now)
+            return _bury(pod, name, container, memory, want, now, causes.get(container.id, ""))
         return memory, None
     if container.state.alive and memory.current != container.incarnation:
         return _greet(container, memory, now), None
@@ -286,12 +296,12 @@ def account(
     infra = seen.infra if seen else None
     if infra is not None:
         books = memory.containers.get(INFRA, ContainerMemory())
-        memories[INFRA], note = _settle_container(pod, INFRA, infra, books, want, now)
+        memories[INFRA], note = _settle_container(pod, INFRA, infra, books, want, now, facts.causes)
         notes += [note] if note else []
     for name in names:
         old = memory.containers.get(name, ContainerMemory(restart_generation=intent.container_restarts.get(name, 0)))
         container = found.get(name)
-        memories[name], note = _settle_container(pod, name, container, old, want, now)
+        memories[name], note = _settle_container(pod, name, container, old, want, now, facts.causes)
         if container is not None and container.state.dead and _with_sandbox(container, infra):
             memories[name] = _forgive(memories[name])
             note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)

@@ -10,12 +10,14 @@ from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.fleet import Fleet, bump
+from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, PodMemory
+from podsupd.model.signals import SignalRecord
 from podsupd.model.status import (
     Change,
     ChangeState,
@@ -46,6 +48,7 @@ class Engine:
         runtime: Runtime,
         clock: Clock,
         changed: Broadcast,
+        ledger: Ledger,
     ) -> None:
         self._fleet = fleet
         self._desires = desires
@@ -54,6 +57,7 @@ class Engine:
         self._runtime = runtime
         self._clock = clock
         self._changed = changed
+        self._ledger = ledger
         self._changes = Changes()
 
     # -- health
@@ -109,7 +113,11 @@ class Engine:
             last_relist=self._observer.last_relist_wall,
             last_config_success=self._desires.last_success,
             config_files=counts,
-            conditions=(Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),),
+            conditions=(
+                Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),
+                self._ledger.condition,
+            ),
+            tracer_up=self._ledger.up,
         )
 
     # -- pods
@@ -222,6 +230,14 @@ class Engine:
     def follow_events(self, pod: str | None, since: int) -> AsyncIterator[Event]:
         """Yield events after ``since``, then new ones as they come, for ever."""
         return self._events.follow(pod, since)
+
+    async def signals(self, pod: str, since: int, limit: int) -> list[SignalRecord]:
+        """Read the ledger of a pod."""
+        return await self._ledger.signals(pod, since, limit)
+
+    def follow_signals(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
+        """Yield a pod's records after ``since``, then new ones as they come, for ever."""
+        return self._ledger.follow(pod, since)
 
     async def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:
         """Read logs of a pod's containers, one after the other; followed ones are interleaved as lines come."""

@@ -25,10 +25,17 @@ AT_ONCE = 4
 class Executor:
     """Applies actions. Raises PodmanError's subclasses; what has to follow is the next plan's business."""
 
-    def __init__(self, runtime: Runtime, puller: Puller, owner: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        puller: Puller,
+        owner: str,
+        announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
+    ) -> None:
         self._runtime = runtime
         self._puller = puller
         self._owner = owner
+        self._announce = announce
         # Podman serialises on its own locks; more at once only makes every single start slower.
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -47,6 +54,8 @@ class Executor:
             case PullImage(image=image):
                 self._puller.request(image, pod, tell)
             case SignalContainer(container_id=container_id, signal=signal):
+                # The ledger sees Podman's runtime send it, and has to know whose wish it was.
+                self._announce(container_id, signal)
                 # Not in a slot: a stop must not wait behind twenty starts.
                 await self._runtime.signal_container(container_id, signal)
             case CreatePod(spec=spec, digest=digest):

@@ -4,8 +4,8 @@ It is the only writer of its pod's memory, and it plans only on an observation t
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 
 from podsupd import log
 from podsupd.core import naming, troubles
@@ -60,6 +60,7 @@ class Tools:
     info: Callable[[], RuntimeInfo | None]
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
+    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, str]]]
 
 
 class Worker:
@@ -200,7 +201,7 @@ class Worker:
                 self._saved = made.memory
             except StateUnavailable as error:
                 logger.warning("memory not saved", pod=self.name, error=str(error))
-                undurable = Facts(facts.owner, facts.images, facts.verdicts, facts.gone, durable=False)
+                undurable = replace(facts, durable=False)
                 made = plan(self._want, self._intent, seen, undurable, before, self._tools.clock.now())
         return made
 
@@ -214,6 +215,7 @@ class Worker:
             images=images,
             verdicts=self._tools.prober.verdicts(self.name),
             gone=self._lives.gone(),
+            causes=await self._tools.causes(self.name, seen),
         )
 
     def _publish(self, seen: ObservedPod | None, made: Plan) -> None:

@@ -71,6 +71,7 @@ class Facts:
 
     owner: our owner id. images: by reference. verdicts: by probe name.
     gone: container id -> boottime at which a pidfd told that its first process is gone.
+    causes: container id -> who ended its first process, by the kernel's word.
     durable: state.db can be written; without it nothing destructive is planned.
     """
 
@@ -79,6 +80,7 @@ class Facts:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     gone: Mapping[str, float] = field(default_factory=dict)
     durable: bool = True
+    causes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class Death:
     """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled).
 
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
+    cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``); empty: not known.
     """
 
     incarnation: Incarnation
@@ -194,6 +197,7 @@ class Death:
     started_epoch: float = 0.0
     finished_epoch: float = 0.0
     ours: bool = False
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ def _daemon(daemon: DaemonStatus) -> Iterator[Metric]:
     if daemon.podman_version:
         yield InfoMetricFamily("podsupd_podman", "The Podman that answers.", {"version": daemon.podman_version})
     yield GaugeMetricFamily("podsupd_podman_up", "Whether Podman answered the last call.", float(daemon.podman_up))
+    yield GaugeMetricFamily(
+        "podsupd_signal_tracer_up", "Whether the kernel's signals are traced.", float(daemon.tracer_up)
+    )
     if daemon.last_relist is not None:
         yield GaugeMetricFamily(
             "podsupd_last_relist_timestamp_seconds", "When all pods were last listed.", daemon.last_relist
