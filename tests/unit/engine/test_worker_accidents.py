@@ -20,14 +20,12 @@ def pid_of(rig: Rig, name: str) -> int:
 
 
 async def test_a_pod_is_made_in_order_and_remembered_before(rig: Rig) -> None:
-    """What is about to be done is on disk first; then pod, infra, containers, starts, each once."""
+    """What is about to be done is on disk first; then the pod, and its containers one after the other, each once."""
     await rig.want(pod("a", "x", "y"))
     await rig.until(lambda: rig.settled("a"), "the pod up")
     doing = [name for name, _ in rig.fake.calls if name in {"save", "create_pod", "create_container", "start"}]
     assert doing[:2] == ["save", "create_pod"]
-    assert [d for d in doing if d != "save"] == ["create_pod", "start", "create_container", "create_container"] + [
-        "start"
-    ] * 2
+    assert [d for d in doing if d != "save"] == ["create_pod", *["create_container", "start"] * 2]
 
 
 async def test_a_death_told_by_a_pidfd_is_healed_without_relist_and_event(rig: Rig) -> None:
