@@ -194,7 +194,7 @@ def test_a_name_that_a_stranger_has_is_left_alone(
     assert "Conflict" in daemon.cli("status", pod).stdout
     # What an operator asks of ours does not reach it either.
     for verb in ("restart", "stop", "start"):
-        daemon.cli(verb, pod, "--no-wait")
+        assert daemon.post(f"/v1/pods/{pod}/{verb}").status == 202
 
     until(lambda: daemon.container(container, "two")["ready"], "the other container running")
     until(lambda: daemon.events(container, "Failed"), "the failure told")
@@ -248,7 +248,7 @@ def test_a_second_podsupd_is_a_stranger(make_daemon: Callable[..., Daemon], witn
     until(lambda: theirs.condition(shared, "Conflict") == "True", "the conflict at the second")
     assert shared in theirs.get("/v1/config").json["conflicts"]
     assert theirs.events(shared, "Conflict")
-    theirs.cli("restart", shared, "--no-wait")
+    assert theirs.post(f"/v1/pods/{shared}/restart").status == 202
     (theirs.manifests / "pod.yaml").unlink()
     until(lambda: theirs.get(f"/v1/pods/{shared}").status == 404, "the second's wish forgotten")
     assert [p["metadata"]["name"] for p in ours.get("/v1/pods").json["items"]] == [shared]
