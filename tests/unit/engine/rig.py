@@ -1,0 +1,254 @@
+"""The engine's workers on the fake libpod, with every other edge in memory."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from podsupd.engine.events import EventLog
+from podsupd.engine.executor import Executor
+from podsupd.engine.fleet import Fleet
+from podsupd.engine.probe_memory import ProbeMemory
+from podsupd.engine.prober import ProbeScheduler
+from podsupd.engine.puller import Puller
+from podsupd.engine.worker import Tools
+from podsupd.errors import PodsupdError, ProbeUnrunnable, StateUnavailable
+from podsupd.libpod import LibpodRuntime
+from podsupd.model.desired import Desired, DesiredFile, FileState
+from podsupd.model.plan import Intent, Now, PodMemory
+from podsupd.model.spec import ContainerSpec, PodSpec, ProbeSpec, Source
+from podsupd.model.status import Event
+from podsupd.ports import Attempt, Persisted, ProbeTarget
+from tests.fakes.libpod import FakeLibpod
+from tests.fakes.meter import CountingMeter
+from tests.fakes.objects import BUSYBOX
+
+OWNER = "0" * 32
+DIR = "/pods.d"
+
+
+def pod(name: str, *containers: str, **changes: Any) -> PodSpec:
+    """Return a pod of busybox containers, of the file that bears its name."""
+    specs = tuple(ContainerSpec(c, f"{name}-{c}", BUSYBOX) for c in containers or ("main",))
+    return PodSpec(name, Source(f"{DIR}/{name}.yaml"), specs, share_process_namespace=True, **changes)
+
+
+def desired(*pods: PodSpec, scans: int = 1, **changes: Any) -> Desired:
+    """Return the desired state that declares these pods, each in a file of its own."""
+    files = {p.source.path: DesiredFile(p.source.path, FileState.LOADED, (p,)) for p in pods}
+    return Desired(DIR, (1, 1), files, {p.name: p for p in pods}, scans=scans, **changes)
+
+
+class Clock:
+    """The machine's own time: the fake libpod answers over a real socket."""
+
+    def now(self) -> Now:
+        """Return monotonic seconds."""
+        return Now(time.monotonic(), "boot")
+
+    def wall(self) -> float:
+        """Return epoch seconds."""
+        return time.time()
+
+
+@dataclass
+class MemoryState:
+    """A state that keeps what it is given, or refuses. log: shared with the fake's calls, to see the order."""
+
+    log: list[tuple[str, str]]
+    full: bool = False
+    broken_for: str = ""
+    memories: dict[str, PodMemory] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
+
+    async def load(self) -> Persisted:
+        """Return nothing."""
+        return Persisted()
+
+    async def save_memory(self, pod: str, memory: PodMemory) -> None:
+        """Keep a memory."""
+        if pod == self.broken_for:
+            raise RuntimeError("a bug of ours")
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.memories[pod] = memory
+        self.log.append(("save", pod))
+
+    async def save_probes(self, pod: str, text: str) -> None:
+        """Drop it."""
+
+    async def forget_pod(self, pod: str) -> None:
+        """Note it."""
+        self.forgotten.append(pod)
+
+    async def save_intent(self, pod: str, intent: Intent) -> None:
+        """Drop it."""
+
+    async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
+        """Drop it."""
+
+
+@dataclass
+class Deaths:
+    """Pidfds by hand. usable: False is a kernel or a container where none can be had."""
+
+    usable: bool = True
+    watched: dict[int, Callable[[], None]] = field(default_factory=dict)
+
+    def watch(self, pid: int, on_exit: Callable[[], None]) -> Callable[[], None] | None:
+        """Remember whom to call."""
+        if not self.usable:
+            raise PodsupdError(f"cannot watch process {pid}: Function not implemented")
+        self.watched[pid] = on_exit
+        return lambda: self.watched.pop(pid, None) and None
+
+    def tell(self, pid: int) -> None:
+        """Say that a process is gone."""
+        self.watched.pop(pid)()
+
+
+class Journal:
+    """A history that keeps everything."""
+
+    def __init__(self) -> None:
+        self.notes: list[Event] = []
+
+    def record(self, event: Event) -> None:
+        """Keep an event."""
+        self.notes.append(event)
+
+    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
+        """Return none: nobody asks here."""
+        del pod, since, limit
+        return []
+
+    def reasons(self, pod: str) -> list[str]:
+        """Return the reasons told of a pod, in order."""
+        return [n.reason for n in self.notes if n.pod == pod]
+
+
+class NoProbes:
+    """A prober that cannot."""
+
+    async def attempt(self, spec: ProbeSpec, target: ProbeTarget) -> Attempt:
+        """Refuse."""
+        raise ProbeUnrunnable(f"cannot probe {target.pod} for {spec.name}")
+
+
+class CountingMissed(CountingMeter):
+    """Counts what only a relist found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missed = 0
+
+    def missed_event(self) -> None:
+        """Count it."""
+        self.missed += 1
+
+
+def _holds(true: Callable[[], object]) -> bool:
+    try:
+        return bool(true())
+    except LookupError:
+        # What is asked about is not there yet.
+        return False
+
+
+class Rig:
+    """A fleet on the fake libpod. Nothing relists or follows events by itself: a test does it by hand."""
+
+    def __init__(self, fake: FakeLibpod, runtime: LibpodRuntime, meter: CountingMissed) -> None:
+        self.fake, self.runtime, self.meter = fake, runtime, meter
+        self.state = MemoryState(fake.calls)
+        self.deaths, self.journal, self.clock = Deaths(), Journal(), Clock()
+        self.doubts: list[str] = []
+        self.stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.fleet = Fleet(Persisted(), self.stopping)
+        puller = Puller(runtime, self.clock, self.fleet.poke_all)
+        prober = ProbeScheduler(NoProbes(), self.clock, meter, self.fleet.poke_pod)
+        self.fleet.equip(
+            Tools(
+                owner=OWNER,
+                runtime=runtime,
+                state=self.state,
+                clock=self.clock,
+                executor=Executor(runtime, puller, OWNER),
+                puller=puller,
+                prober=prober,
+                probe_memory=ProbeMemory(prober, self.state),
+                processes=self.deaths,
+                events=EventLog(self.journal, self.clock),
+                meter=meter,
+                info=lambda: None,
+                changed=lambda _: self._changed.set(),
+                unavailable=self.doubts.append,
+            )
+        )
+
+    async def relist(self) -> None:
+        """Relist once, as the observer does."""
+        self.fleet.relisted(await self.runtime.relist())
+
+    async def want(self, *pods: PodSpec, **changes: Any) -> None:
+        """Declare these pods and relist."""
+        self.fleet.apply(desired(*pods, **changes), frozenset())
+        await self.relist()
+
+    async def until(self, true: Callable[[], object], what: str) -> None:
+        """Wait until something is true; every change of a worker's picture is a reason to look."""
+        try:
+            async with asyncio.timeout(10):
+                while not _holds(true):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"waited for {what}; calls {self.fake.calls[-20:]}") from None
+
+    def settled(self, name: str) -> bool:
+        """Say whether a pod is as desired, to its worker's newest knowledge."""
+        worker = self.fleet.workers.get(name)
+        view = worker.view() if worker else None
+        return view is not None and view.plan is not None and view.fresh and view.plan.settled
+
+    async def up(self, *pods: PodSpec) -> None:
+        """Bring pods up, and forget the calls it took."""
+        await self.want(*pods)
+        for one in pods:
+            await self.until(lambda one=one: self.settled(one.name), f"{one.name} up")  # type: ignore[misc]
+        await self.relist()
+        self.fake.calls.clear()
+
+    def poked(self) -> list[str]:
+        """Name the pods whose workers are to look again."""
+        return [name for name, worker in self.fleet.workers.items() if worker._again.is_set()]
+
+    async def quiet(self) -> None:
+        """Wait until every worker has looked and none is to look again."""
+        async with asyncio.timeout(10):
+            while self.poked() or not all(self.settled(name) for name in self.fleet.workers):
+                await asyncio.sleep(0)
+
+    def of(self, operation: str) -> list[str]:
+        """Return the objects of an operation's calls."""
+        return [what for name, what in self.fake.calls if name == operation]
+
+
+@asynccontextmanager
+async def rigged(path: Path) -> AsyncIterator[Rig]:
+    """Yield a rig, and end its workers."""
+    meter = CountingMissed()
+    async with (
+        FakeLibpod(path / "podman.sock") as fake,
+        LibpodRuntime(fake.url, meter=meter, request_timeout_s=1) as runtime,
+    ):
+        rig = Rig(fake, runtime, meter)
+        try:
+            yield rig
+        finally:
+            rig.stopping.set()
+            await rig.fleet.close()

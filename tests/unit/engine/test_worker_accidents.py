@@ -1,0 +1,199 @@
+"""What a worker does when Podman, the disk or a process does not do as planned, on the fake libpod."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from engine.rig import Rig, pod
+
+from podsupd.engine.changes import Changes
+from podsupd.errors import StateUnavailable
+from podsupd.model.observed import RuntimeEvent
+from podsupd.model.plan import Intent
+from podsupd.model.spec import BackoffSpec
+from podsupd.model.status import ChangeState
+from tests.fakes.libpod import Fault
+
+SLOW = BackoffSpec(initial_s=60.0)
+
+
+def pid_of(rig: Rig, name: str) -> int:
+    """Return a container's host pid."""
+    pid: int = rig.fake.container(name)["State"]["Pid"]
+    return pid
+
+
+async def test_a_pod_is_made_in_order_and_remembered_before(rig: Rig) -> None:
+    """What is about to be done is on disk first; then the pod, and its containers one after the other, each once."""
+    await rig.want(pod("a", "x", "y"))
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    doing = [name for name, _ in rig.fake.calls if name in {"save", "create_pod", "create_container", "start"}]
+    assert doing[:2] == ["save", "create_pod"]
+    assert [d for d in doing if d != "save"] == ["create_pod", *["create_container", "start"] * 2]
+
+
+async def test_a_death_told_by_a_pidfd_is_healed_without_relist_and_event(rig: Rig) -> None:
+    """The kernel's word is enough."""
+    await rig.up(pod("a"))
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main")
+    rig.deaths.tell(pid)
+    await rig.until(lambda: rig.of("start"), "the start")
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    assert rig.meter.missed == 0
+    assert rig.of("list_pods") == []
+
+
+async def test_a_pidfd_that_is_ahead_of_podman_waits_for_it(rig: Rig) -> None:
+    """A start before Podman has recorded the exit would be taken for a success and start nothing."""
+    await rig.up(pod("a"))
+    rig.deaths.tell(pid_of(rig, "a-main"))
+    await rig.until(lambda: rig.fleet.workers["a"].view().plan.waiting, "the wait")  # type: ignore[union-attr]
+    plan = rig.fleet.workers["a"].view().plan
+    assert plan is not None
+    assert plan.waiting["main"][0] == "Exiting"
+    assert rig.of("start") == []
+    rig.fake.crash("a-main")
+    await rig.until(lambda: rig.of("start"), "the start")
+
+
+async def test_a_crash_loop_is_left_alone_until_its_back_off_is_over(rig: Rig) -> None:
+    """However often it is poked: the first restart is at once, the second waits, and says so once."""
+    await rig.up(pod("a", backoff=SLOW))
+    for _ in range(2):
+        pid = pid_of(rig, "a-main")
+        rig.fake.crash("a-main")
+        rig.deaths.tell(pid)
+        await rig.until(lambda: not rig.settled("a"), "the death noticed")
+        await rig.until(
+            lambda: rig.settled("a") or "BackOff" in rig.journal.reasons("a"), "the container up, or its back-off"
+        )
+    looks = rig.fleet.workers["a"].looks
+    for more in range(1, 4):
+        rig.fleet.poke_all()
+        await rig.until(lambda more=more: rig.fleet.workers["a"].looks >= looks + more, "another look")  # type: ignore[misc]
+    assert len(rig.of("start")) == 1
+    assert rig.journal.reasons("a").count("BackOff") == 1
+
+
+async def test_an_unwritable_state_stops_removals_but_not_starts(rig: Rig) -> None:
+    """Nothing is destroyed that would not be remembered; a crash is healed all the same."""
+    await rig.up(pod("a"))
+    rig.state.full = True
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main")
+    rig.deaths.tell(pid)
+    await rig.until(lambda: rig.of("start"), "the start")
+    await rig.want()
+    await rig.until(lambda: "StateUnavailable" in rig.journal.reasons("a"), "the removal held back")
+    assert not {"kill", "remove_pod"} & set(dict(rig.fake.calls))
+    rig.state.full = False
+    rig.fleet.poke_all()
+    await rig.until(lambda: "a" not in rig.fleet.workers, "the removal, once it can be remembered")
+
+
+async def test_an_intent_that_cannot_be_saved_is_refused_and_not_done(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator's stop that a restart would forget is not half taken."""
+    await rig.up(pod("a"))
+
+    async def refuse(pod: str, intent: Intent) -> None:
+        raise StateUnavailable(f"cannot save to state.db for {pod}: {intent}")
+
+    monkeypatch.setattr(rig.state, "save_intent", refuse)
+    with pytest.raises(StateUnavailable):
+        await rig.fleet.intend("a", Intent(stopped=True))
+    assert not rig.fleet.workers["a"].intent.stopped
+
+
+async def test_a_podman_that_is_away_is_said_and_asked_again(rig: Rig) -> None:
+    """Its picture is shown as old, nothing is concluded from silence, and the next answer ends it."""
+    await rig.up(pod("a"))
+    await rig.fake.die()
+    rig.fleet.poke_all()
+    await rig.until(lambda: rig.fleet.workers["a"].view().stale, "the picture called stale")
+    assert "cannot list containers of pod a" in rig.doubts[0]
+    assert rig.fleet.workers["a"].view().seen is not None
+    await rig.fake.revive()
+    rig.fleet.poke_all()
+    await rig.until(lambda: not rig.fleet.workers["a"].view().stale, "the picture fresh again")
+    assert rig.of("start") == []
+
+
+async def test_a_conflict_is_a_stale_picture_and_tried_again_at_once(rig: Rig) -> None:
+    """A container in the middle of its clean-up refuses a start for some milliseconds: no failure, and no word."""
+    await rig.up(pod("a"))
+    rig.fake.fail("start", Fault(status=500, cause="container state improper", message="being cleaned up", times=2))
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main")
+    rig.deaths.tell(pid)
+    await rig.until(lambda: len(rig.of("start")) == 3, "the third start")
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    assert "Failed" not in rig.journal.reasons("a")
+
+
+async def test_a_refusal_is_told_once_and_its_siblings_go_on(rig: Rig) -> None:
+    """A container that Podman will not make waits with Podman's reason, while the next one is made and runs."""
+    await rig.up(pod("a", "x"))
+    refusal = Fault(status=500, cause="no space left on device", message="no space left on device")
+    rig.fake.fail("create_container", refusal)
+    await rig.want(pod("a", "x", "refused", "z"))
+    await rig.until(lambda: rig.fake.container("a-z")["State"]["Running"], "the sibling running")
+    view = rig.fleet.workers["a"].view()
+    assert view.plan is not None
+    assert view.plan.waiting["refused"][0] == "CreateContainerError"
+    assert "no space left" in view.plan.waiting["refused"][1]
+    await rig.until(lambda: rig.settled("a"), "the refused one, at a later try")
+    assert rig.journal.reasons("a").count("Failed") == 1
+
+
+async def test_a_newer_wish_ends_the_rest_of_an_older_plan(rig: Rig) -> None:
+    """What was planned for yesterday's manifest is not carried out when a new one came meanwhile."""
+    rig.fake.fail("create_pod", Fault(delay_s=0.1))
+    await rig.want(pod("a", "x"))
+    await asyncio.wait_for(_called(rig, "create_pod"), 5)
+    await rig.want(pod("a", "y"))
+    await rig.until(lambda: rig.settled("a"), "the newer wish done")
+    assert [c["Name"] for c in rig.fake.containers.values() if not c["IsInfra"]] == ["a-y"]
+    assert rig.journal.reasons("a").count("Created") == 2
+
+
+async def _called(rig: Rig, operation: str) -> None:
+    while not rig.of(operation):
+        await asyncio.sleep(0)
+
+
+async def test_an_image_imported_after_a_failed_pull_is_used_long_before_the_next_pull(rig: Rig) -> None:
+    """The back-off is the registry's; what is here already needs none."""
+    missing = "localhost:1/nothing:latest"
+    spec = replace(pod("a").containers[0], image=missing)
+    await rig.want(replace(pod("a"), containers=(spec,)))
+    await rig.until(lambda: "BackOff" in rig.journal.reasons("a"), "the back-off")
+    assert len(rig.of("pull")) == 1
+    rig.fake.images[missing] = "1" * 64
+    rig.fleet.poke(RuntimeEvent("image", "tag", "1" * 64, "", "", None))
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    assert len(rig.of("pull")) == 1
+
+
+async def test_a_start_is_not_done_while_an_earlier_stop_runs_its_course(rig: Rig) -> None:
+    """`podsupd start` during a stop tells what it waits for, and is done when the container runs anew."""
+    await rig.up(pod("a"))
+    rig.fake.stubborn["a-main"] = {"SIGTERM"}
+    worker, changes = rig.fleet.workers["a"], Changes()
+    stop = changes.add("stop", worker.view(), "main")
+    await rig.fleet.intend("a", Intent(stopped_containers=frozenset({"main"})))
+    await rig.until(lambda: rig.of("kill"), "the signal")
+    start = changes.add("start", worker.view(), "main")
+    await rig.fleet.intend("a", Intent())
+    await rig.until(lambda: worker.view().fresh and "main" in worker.view().plan.waiting, "the wait")  # type: ignore[union-attr]
+    assert changes.judge(stop.id, worker.view()).state is ChangeState.SUPERSEDED
+    waits = changes.judge(start.id, worker.view())
+    assert (waits.state, waits.message[:26]) == (ChangeState.PENDING, "waiting for main (Stopping")
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main", 143)
+    rig.deaths.tell(pid)
+    await rig.until(lambda: rig.settled("a"), "the container up again")
+    assert changes.judge(start.id, worker.view()).state is ChangeState.DONE
+    assert rig.fake.container("a-main")["State"]["Running"]
