@@ -22,6 +22,7 @@ from podsupd.model.plan import (
     RestartMark,
     Verdict,
 )
+from podsupd.model.signals import DeathCause
 from podsupd.model.spec import FailureAction, PodSpec, ProbeType
 
 INFRA = ""  # the infra container's key among a pod's container memories
@@ -82,12 +83,12 @@ def _bury(
     memory: ContainerMemory,
     want: PodSpec | None,
     now: Now,
-    cause: str,
+    cause: DeathCause | None,
 ) -> tuple[ContainerMemory, Note | None]:
-    """Record a death once. cause: who ended it, by the kernel's word, or empty."""
+    """Record a death once. cause: who ended it, where the kernel told."""
     reason, message = _describe_exit(container)
     if cause and not container.oom_killed:
-        message = f"{message} {cause}" if cause.startswith("after ") else f"{message}: {cause}"
+        message += f" {cause.text}" if cause.text.startswith("after ") else f": {cause.text}"
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
     by_us = stop is not None
@@ -103,7 +104,8 @@ def _bury(
         container.started_epoch,
         container.finished_epoch,
         ours=by_us and not counts,
-        cause=cause,
+        cause=cause.text if cause else "",
+        sender_origin=cause.origin if cause else "",
     )
     failures, not_before, recreate = memory.failures, 0.0, memory.recreate
     if counts and want is not None:
@@ -132,7 +134,8 @@ def _bury(
         return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
     kind = "Normal" if container.exit_code == 0 else "Warning"
     hint = ""
-    if death.signal in {"SIGKILL", "SIGTERM"} and not container.oom_killed:
+    by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
+    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not container.oom_killed:
         hint = f"; if that was you, `podsupd stop {pod}/{name}` makes it last"
     return buried, Note(kind, "Died", f"container {name} {message}{hint}", name)
 
@@ -170,7 +173,7 @@ def _settle_container(
     memory: ContainerMemory,
     want: PodSpec | None,
     now: Now,
-    causes: Mapping[str, str],
+    causes: Mapping[str, DeathCause],
 ) -> tuple[ContainerMemory, Note | None]:
     if memory.boot_id and memory.boot_id != now.boot_id:
         # Times of another boot mean nothing in this one; a reboot starts everything without waiting.
@@ -185,7 +188,7 @@ def _settle_container(
         if memory.last_death is None or memory.last_death.incarnation != container.incarnation:
             if memory.current != container.incarnation:
                 memory = _greet(container, memory, now)
-            return _bury(pod, name, container, memory, want, now, causes.get(container.id, ""))
+            return _bury(pod, name, container, memory, want, now, causes.get(container.id))
         return memory, None
     if container.state.alive and memory.current != container.incarnation:
         return _greet(container, memory, now), None

@@ -330,10 +330,7 @@ class ProcessMap:
         task = self._tasks.get(tid)
         if task is None:
             facts = self._look(tid)
-            if facts is None:
-                task = _Task(tid, 0, "")
-            else:
-                task = _Task(facts.tgid, facts.parent, facts.command)
+            task = _Task(tid, 0, "") if facts is None else _Task(facts.tgid, facts.parent, facts.command)
             self._remember(tid, task)
         return task
 

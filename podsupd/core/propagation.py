@@ -91,7 +91,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class FirstExit:
-    """The end of a container's first process; by: the signal that explains it, handled: it exited by itself after it."""
+    """The end of a first process. by: the signal that explains it; handled: it exited by itself after that."""
 
     container_id: str
     at: int
@@ -196,8 +196,9 @@ class Propagation:
         return self._processes.party(sender) if sender is not None else self._processes.outsider(event.tid)
 
     def _sent_on(self, sender: Process, draft: Draft) -> None:
-        """Find the signal that this one was sent on from: handled a moment ago by the sender, or by its parent before
-        it was forked (a shell's trap runs ``kill``).
+        """Find the signal that this one was sent on from.
+
+        Handled a moment ago by the sender, or by its parent before it was forked (a shell's trap runs ``kill``).
         """
         born = draft.at
         tgid = sender.tgid

@@ -40,7 +40,7 @@ HARMLESS = frozenset(
 
 def name(number: int) -> str:
     """Name a signal as ``kill -l`` does; real-time signals by their distance from SIGRTMIN."""
-    if number in signal.Signals._value2member_map_:  # noqa: SLF001  the enum's public way raises, some 1 us a call
+    if number in signal.Signals._value2member_map_:
         found: str = signal.Signals(number).name
         return found
     low, high = int(signal.SIGRTMIN), int(signal.SIGRTMAX)

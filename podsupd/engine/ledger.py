@@ -19,7 +19,7 @@ from podsupd.engine.events import PAGE, RECENT, Broadcast
 from podsupd.engine.tasks import pause
 from podsupd.errors import TracingUnavailable
 from podsupd.model.observed import ObservedPod
-from podsupd.model.signals import Life, SignalRecord
+from podsupd.model.signals import DeathCause, Life, SignalRecord
 from podsupd.model.status import Condition
 from podsupd.ports import Meter, ProcessTable, SignalHistory, Tracer
 
@@ -53,7 +53,7 @@ class Ledger:
         self._until = 0
         self._offset = 0
         self._last_id = 0
-        self._causes: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._causes: OrderedDict[str, tuple[float, DeathCause]] = OrderedDict()
         self._waited: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._fault = "signals.tracer is off" if wanted == "off" else "not begun yet"
         self.up = False
@@ -129,10 +129,16 @@ class Ledger:
 
     def _explain(self) -> None:
         for end in self._signals.exits():
+            if end.by is None:
+                self._causes.pop(end.container_id, None)
+                continue
             command = ""
-            if end.by is not None and end.by.sender.origin == "podman" and end.by.sender.host_pid is not None:
+            if end.by.sender.origin == "podman" and end.by.sender.host_pid is not None:
                 command = self._processes.runtime_command(end.by.sender.host_pid)
-            self._causes[end.container_id] = ((end.at + self._offset) / 1e9, cause_text(end, command))
+            self._causes[end.container_id] = (
+                (end.at + self._offset) / 1e9,
+                DeathCause(cause_text(end, command), end.by.sender.origin),
+            )
             self._causes.move_to_end(end.container_id)
             if len(self._causes) > CAUSES_KEPT:
                 self._causes.popitem(last=False)
@@ -162,7 +168,7 @@ class Ledger:
         """Take note that podsupd asks Podman for a signal now."""
         self._signals.announce(container_id, signal, time.monotonic_ns())
 
-    async def causes(self, pod: str, seen: ObservedPod | None) -> Mapping[str, str]:
+    async def causes(self, pod: str, seen: ObservedPod | None) -> Mapping[str, DeathCause]:
         """Take what a worker saw, and say by container id who ended what is dead in it.
 
         Waits a moment, once a death, for the kernel's word.
@@ -178,12 +184,12 @@ class Ledger:
             while len(self._waited) > CAUSES_KEPT:
                 self._waited.popitem(last=False)
             await self._catch_up()
-        found: dict[str, str] = {}
+        found: dict[str, DeathCause] = {}
         for container in dead:
-            at, text = self._causes.get(container.id, (0.0, ""))
+            at, cause = self._causes.get(container.id, (0.0, None))
             # An earlier life of the same container ended before this one began.
-            if text and at >= container.started_epoch:
-                found[container.id] = text
+            if cause and at >= container.started_epoch:
+                found[container.id] = cause
         return found
 
     async def _catch_up(self) -> None:

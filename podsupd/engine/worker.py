@@ -22,6 +22,7 @@ from podsupd.engine.tasks import pause
 from podsupd.errors import PodmanConflict, PodmanNotFound, PodmanRejected, PodmanUnavailable, StateUnavailable
 from podsupd.model.observed import ObservedPod, RuntimeInfo
 from podsupd.model.plan import Action, Facts, Intent, Note, Plan, PodMemory, StartContainer
+from podsupd.model.signals import DeathCause
 from podsupd.model.spec import PodSpec
 from podsupd.ports import Clock, Meter, Processes, Runtime, State
 
@@ -60,7 +61,7 @@ class Tools:
     info: Callable[[], RuntimeInfo | None]
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
-    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, str]]]
+    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]]
 
 
 class Worker:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
+from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, PodSpec
 
 
@@ -71,7 +72,7 @@ class Facts:
 
     owner: our owner id. images: by reference. verdicts: by probe name.
     gone: container id -> boottime at which a pidfd told that its first process is gone.
-    causes: container id -> who ended its first process, by the kernel's word.
+    causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
     """
 
@@ -80,7 +81,7 @@ class Facts:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     gone: Mapping[str, float] = field(default_factory=dict)
     durable: bool = True
-    causes: Mapping[str, str] = field(default_factory=dict)
+    causes: Mapping[str, DeathCause] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ class Death:
     """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled).
 
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
-    cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``); empty: not known.
+    cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``), and its
+    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known.
     """
 
     incarnation: Incarnation
@@ -198,6 +200,7 @@ class Death:
     finished_epoch: float = 0.0
     ours: bool = False
     cause: str = ""
+    sender_origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

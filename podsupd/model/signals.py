@@ -196,10 +196,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class DeathCause:
-    """Who or what ended a container's first process; epoch is the wall clock's. text is for people."""
+    """Who ended a container's first process, by the kernel's word.
 
-    container_id: str
-    epoch: float
+    text: for people (``SIGKILL from host process 'bash' (root)``), beginning with "after" when the process took the
+    signal and exited by itself. origin: of the sender, as in Party.
+    """
+
     text: str
-    signal: str | None = None
-    origin: str = ""
+    origin: str

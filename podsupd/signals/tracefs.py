@@ -19,6 +19,7 @@ from podsupd.model.signals import TraceEvent
 from podsupd.ports import TraceBatch
 from podsupd.signals import pages
 from podsupd.signals.formats import EVENTS, OPTIONAL, Decoder, Layout, parse_format
+from podsupd.signals.merge import Merge, Record
 
 logger = log.get("tracer")
 
@@ -67,7 +68,7 @@ class TracefsTracer:
         self._decoder: Decoder | None = None
         self._fds: list[int] = []
         self._page = PAGE
-        self._held: list[tuple[int, int, bytes]] = []
+        self._merge = Merge()
         self._cut = False
         self._lost_told = 0
         self._ready = asyncio.Event()
@@ -144,7 +145,7 @@ class TracefsTracer:
 
     async def read(self, timeout_s: float) -> TraceBatch:
         """Wait for records, no longer than this, and return them in the order of time."""
-        if not self._held and not self._cut:
+        if not self._merge and not self._cut:
             self._arm()
             try:
                 async with asyncio.timeout(timeout_s):
@@ -156,7 +157,7 @@ class TracefsTracer:
             self._ready.clear()
         if not self._cut:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GATHER_S if not self._held else HOLD_NS * 2e-9):
+                async with asyncio.timeout(GATHER_S if not self._merge else HOLD_NS * 2e-9):
                     await self._hurry.wait()
         self._hurry.clear()
         await asyncio.sleep(0)
@@ -181,7 +182,7 @@ class TracefsTracer:
 
     def _take(self) -> TraceBatch:
         until = time.monotonic_ns() - HOLD_NS
-        held, missed, self._cut = self._held, False, False
+        missed, self._cut = False, False
         for cpu, fd in enumerate(self._fds):
             newest = 0
             for _ in range(PAGES_A_TURN):
@@ -193,18 +194,15 @@ class TracefsTracer:
                     break
                 missed = missed or pages.lost(page) != 0
                 for at, start, length in pages.records(page):
-                    held.append((at, cpu, page[start : start + length]))
+                    self._merge.add((at, cpu, page[start : start + length]))
                     newest = at
             else:
                 self._cut = True
                 until = min(until, newest)
-        held.sort(key=_time)
-        split = next((i for i, r in enumerate(reversed(held)) if r[0] <= until), len(held))
-        ready = held[: len(held) - split]
-        self._held = held[len(held) - split :]
+        ready = self._merge.release(until)
         return TraceBatch(self._events(ready), until, self._overrun() if missed else 0)
 
-    def _events(self, ready: list[tuple[int, int, bytes]]) -> Iterator[TraceEvent]:
+    def _events(self, ready: list[Record]) -> Iterator[TraceEvent]:
         # Lazily, one after the other: a fork adds to ``watched`` before the child's first signal is tested.
         if self._decoder is None:
             return
@@ -224,10 +222,6 @@ class TracefsTracer:
                     total += int(value)
         new, self._lost_told = total - self._lost_told, total
         return max(0, new)
-
-
-def _time(record: tuple[int, int, bytes]) -> int:
-    return record[0]
 
 
 def _page_size(root: Path) -> int:

@@ -91,5 +91,6 @@ def _containers(pods: Iterable[PodStatus]) -> Iterator[Metric]:
                 state.add_metric((*key, word, container.reason if now else ""), float(now))
             if death := container.last_death:
                 info = {"reason": death.reason, "exit_code": str(death.exit_code), "signal": death.signal or ""}
+                info["sender_origin"] = death.sender_origin
                 last.add_metric(key, info)
     yield from (ready, restarts, backoff, state, last)
