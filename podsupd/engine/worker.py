@@ -43,6 +43,11 @@ WARNED = frozenset(
 )
 
 
+async def _untraced(_pod: str, _seen: ObservedPod | None) -> Mapping[str, DeathCause]:
+    """Without the kernel's trace nobody tells who ended what."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; made once by the daemon."""
@@ -61,7 +66,7 @@ class Tools:
     info: Callable[[], RuntimeInfo | None]
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
-    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]]
+    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
 
 
 class Worker:
