@@ -151,8 +151,6 @@ class Ledger:
         if seen is not None and seen.owned_by(self._owner):
             for name, container in naming.by_name(seen, self._owner).items():
                 lives.append(Life(pod, name, container.id, container.pid if container.state.alive else 0))
-                if container.state.dead and self.up:
-                    self._signals.exit_code(container.id, container.exit_code)
             if seen.infra is not None:
                 lives.append(Life(pod, "", seen.infra.id, seen.infra.pid if seen.infra.state.alive else 0))
         if self._lives.get(pod, ()) == tuple(lives):
@@ -186,6 +184,7 @@ class Ledger:
             await self._catch_up()
         found: dict[str, DeathCause] = {}
         for container in dead:
+            self._signals.exit_code(container.id, container.exit_code)
             at, cause = self._causes.get(container.id, (0.0, None))
             # An earlier life of the same container ended before this one began.
             if cause and at >= container.started_epoch:

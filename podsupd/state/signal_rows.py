@@ -23,7 +23,7 @@ _RECORD = TypeAdapter(SignalRecord)
 
 def write(connection: sqlite3.Connection, records: Sequence[SignalRecord]) -> None:
     """Write records; one with an id that is there already replaces it."""
-    rows = [(r.id, _text(r.pod), _text(json.dumps(asdict(r), separators=(",", ":")))) for r in records]
+    rows = [(r.id, _text(r.pod), _text(json.dumps(asdict(r), ensure_ascii=False))) for r in records]
     connection.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?)", rows)
 
 
