@@ -106,7 +106,10 @@ class Fleet:
         """Save what an operator asked, then have it done. Raises StateUnavailable."""
         await self._tools.state.save_intent(pod, intent)
         self._intents[pod] = intent
-        self.workers[pod].intend(intent)
+        # It may have ended while the disk was waited for.
+        worker = self.workers.get(pod)
+        if worker:
+            worker.intend(intent)
 
     def _fault(self, pod: str) -> str:
         """Say why the spec in force is not what its file says now, or nothing."""
