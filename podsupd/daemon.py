@@ -42,6 +42,8 @@ from podsupd.web.metrics import PrometheusMeter
 logger = log.get("daemon")
 
 FIRST_LOOK_S = 1.0
+# What explains but is not needed: a bug in it must not end the daemon.
+EXPENDABLE = frozenset({"signals"})
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -223,7 +225,8 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         }
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(guarded(name, main, stopping, vital=True), name=name) for name, main in mains.items()
+                group.create_task(guarded(name, main, stopping, vital=name not in EXPENDABLE), name=name)
+                for name, main in mains.items()
             ]
             try:
                 # Who asks meanwhile finds nobody, as a moment before: better than a pod that runs shown as unready.

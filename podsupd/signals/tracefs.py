@@ -190,6 +190,8 @@ class TracefsTracer:
                     page = os.read(fd, self._page)
                 except BlockingIOError:
                     break
+                except OSError as error:
+                    raise TracingUnavailable(f"cannot read the kernel's trace: {error.strerror}") from error
                 if not page:
                     break
                 missed = missed or pages.lost(page) != 0
