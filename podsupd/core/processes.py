@@ -206,16 +206,18 @@ class ProcessMap:
 
     def execed(self, event: Execed) -> None:
         """Take a process's new name."""
+        # Runtimes run a sealed copy of themselves: its name, a number, would say less than the one before.
+        again = "/fd/" in event.filename
         command = event.filename.rpartition("/")[2][:COMMAND_MAX]
         self._senders.pop(event.tid, None)
         process = self._threads.get(event.tid)
         if process is None:
             task = self._task(event.tid)
-            task.command = command
+            task.command = task.command if again and task.command else command
             if task.elsewhere:
                 self._discover(event.tid)
             return
-        process.command = command
+        process.command = process.command if again else command
         if event.old != event.tid:
             self._drop(event.old)
 
@@ -240,8 +242,8 @@ class ProcessMap:
         self._senders.pop(event.tid, None)
         process = self._drop(event.tid)
         if process is None:
-            if event.tid in self._tasks:
-                self._tasks[event.tid].command = event.command or self._tasks[event.tid].command
+            if event.tid in self._tasks and not self._tasks[event.tid].command:
+                self._tasks[event.tid].command = event.command
             return None
         if process.tids:
             return None

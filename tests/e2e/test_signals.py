@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +270,95 @@ def test_an_idle_tracer_does_not_show(traced: Traced) -> None:
     began, before = time.monotonic(), spent()
     until(lambda: time.monotonic() - began > 5, "five seconds of idling", every=0.5)
     assert (spent() - before) / (time.monotonic() - began) < 0.1
+
+
+@pytest.fixture
+def crun(tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a Podman service whose containers are crun's, which clones straight into the cgroup."""
+    socket = tmp_path / "crun.sock"
+    wrapper = Path(__file__).parents[1] / "hosts" / "crun-hybrid"
+    command = ["podman", "--runtime", str(wrapper), "system", "service", "--time", "0", f"unix://{socket}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as service:
+        until(socket.exists, "the Podman service of crun")
+        yield f"unix://{socket}"
+        service.terminate()
+
+
+def test_under_crun_it_is_the_same(make_daemon: Callable[..., Daemon], crun: str, name: str) -> None:
+    """Another runtime starts its processes in another way; who they are is known all the same."""
+    daemon = make_daemon(podman_url=crun)
+    daemon.write("pod.yaml", pod_manifest(name, containers={"main": "trap : USR1; " + SIDE, "side": SIDE}))
+    daemon.start()
+    daemon.wait_pod(name)
+    until(lambda: daemon.metric("podsupd_signal_tracer_up") == 1, "the tracer")
+    pid = json.loads(podman("inspect", f"{name}-main"))[0]["State"]["Pid"]
+    number = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("NSpid")).split()[-1]
+
+    def records(signal_name: str) -> list[Any]:
+        items = daemon.get(f"/v1/pods/{name}/signals").json["items"]
+        return [r for r in items if r["signal"] == signal_name]
+
+    podman("exec", f"{name}-side", "kill", "-USR1", number)
+    (record,) = until(lambda: records("SIGUSR1"), "the exec'ed kill")
+    assert (record["sender"]["origin"], record["sender"]["container"]) == ("exec", "side")
+    assert (record["sender"]["command"], record["target"]["container"]) == ("kill", "main")
+    daemon.cli("restart", f"{name}/main")
+    (record,) = until(lambda: records("SIGTERM"), "our own stop")
+    assert record["sender"]["origin"] == "podsupd"
+
+
+NGINX = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  shareProcessNamespace: true
+  terminationGracePeriodSeconds: 5
+  containers:
+  - {{name: web, image: docker.io/library/nginx:latest, imagePullPolicy: IfNotPresent}}
+  - name: client
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "while :; do sleep 1; done"]
+"""
+
+
+def test_nginx_quits_for_a_sibling_and_it_is_told_whole(daemon: Daemon, name: str) -> None:
+    """SIGQUIT from the client's container ends the master with code 0, and the death says who asked for it."""
+    daemon.write("pod.yaml", NGINX.format(name=name))
+    daemon.start()
+    daemon.wait_pod(name)
+    until(lambda: daemon.metric("podsupd_signal_tracer_up") == 1, "the tracer")
+    pid = json.loads(podman("inspect", f"{name}-web"))[0]["State"]["Pid"]
+    until(lambda: Path(f"/proc/{pid}/task/{pid}/children").read_text().split(), "nginx's workers")
+    number = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("NSpid")).split()[-1]
+    podman("exec", f"{name}-client", "kill", "-QUIT", number)
+
+    def quit_() -> Any:
+        items = daemon.get(f"/v1/pods/{name}/signals").json["items"]
+        return next((r for r in items if r["signal"] == "SIGQUIT" and r["target"]["host_pid"] == pid), None)
+
+    until(lambda: any(c["exit_code"] == 0 for c in quit_()["led_to"]), f"the master's exit; log: {daemon.tail()}")
+    record = quit_()
+    assert (record["sender"]["origin"], record["sender"]["container"]) == ("exec", "client")
+    assert (record["target"]["container"], record["target"]["command"]) == ("web", "nginx")
+    assert (record["result"], record["disposition"]) == ("delivered", "handler")
+    (died,) = until(lambda: daemon.events(name, "Died"), "the death")
+    assert "exited with code 0 after SIGQUIT from 'kill' executed in container client" in died["message"]
+
+
+def test_a_storm_is_counted_whole(traced: Traced) -> None:
+    """Tens of thousands of signals are all in the counter, and a handful of rows in the history."""
+    total, step = 40_000, 200
+    for _ in range(total // step):
+        for _ in range(step):
+            os.kill(traced.main, signal.SIGHUP)
+        # As fast as the issue's storm: 20,000 a second.
+        time.sleep(step / 20_000)
+    labels = f'container="main",pod="{traced.name}",result="ignored",sender_container=""'
+    line = f'podsupd_signals_total{{{labels},sender_origin="host",signal="SIGHUP"}}'
+    until(lambda: traced.daemon.metric(line) == total, "the whole count")
+    assert traced.daemon.metric("podsupd_signal_trace_lost_total") == 0
+    rows = [r for r in traced.records() if r["signal"] == "SIGHUP"]
+    assert sum(r["count"] for r in rows) == total
+    assert len(rows) < 200
