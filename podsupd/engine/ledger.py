@@ -181,7 +181,9 @@ class Ledger:
                 self._waited[container.id, container.started_at] = None
             while len(self._waited) > CAUSES_KEPT:
                 self._waited.popitem(last=False)
-            await self._catch_up()
+            # Mostly Podman takes longer to tell of a death than the trace does.
+            if any(c.finished_epoch * 1e9 - self._offset > self._until for c in new):
+                await self._catch_up()
         found: dict[str, DeathCause] = {}
         for container in dead:
             self._signals.exit_code(container.id, container.exit_code)

@@ -338,6 +338,7 @@ def test_nginx_quits_for_a_sibling_and_it_is_told_whole(daemon: Daemon, name: st
         items = daemon.get(f"/v1/pods/{name}/signals").json["items"]
         return next((r for r in items if r["signal"] == "SIGQUIT" and r["target"]["host_pid"] == pid), None)
 
+    until(quit_, "the record")
     until(lambda: any(c["exit_code"] == 0 for c in quit_()["led_to"]), f"the master's exit; log: {daemon.tail()}")
     record = quit_()
     assert (record["sender"]["origin"], record["sender"]["container"]) == ("exec", "client")

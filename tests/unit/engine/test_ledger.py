@@ -140,7 +140,15 @@ def container(name: str, cid: str, pid: int, *, dead: bool = False) -> ObservedC
     labels = {OWNER_LABEL: OWNER, CONTAINER_LABEL: name}
     state = ContainerState.EXITED if dead else ContainerState.RUNNING
     return ObservedContainer(
-        cid, f"web-{name}", state, labels, 0 if dead else pid, 143 if dead else 0, started_at="t", started_epoch=1.0
+        cid,
+        f"web-{name}",
+        state,
+        labels,
+        0 if dead else pid,
+        143 if dead else 0,
+        started_at="t",
+        started_epoch=1.0,
+        finished_epoch=time.time() if dead else 0.0,
     )
 
 
