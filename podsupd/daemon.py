@@ -33,7 +33,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import PidfdWatcher, ProcTable, TracefsTracer
+from podsupd.signals import PidfdWatcher, ProcLook, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -112,7 +112,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     changed = Broadcast()
     events = EventLog(edges.history, edges.clock)
     ledger = Ledger(
-        TracefsTracer(held.owner_id), ProcTable(), edges.history, edges.meter, held.owner_id, settings.signals.tracer
+        TracefsTracer(held.owner_id), ProcLook(), edges.history, edges.meter, held.owner_id, settings.signals.tracer
     )
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)

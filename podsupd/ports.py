@@ -248,7 +248,7 @@ class Tracer(Protocol):
         ...
 
 
-class ProcessTable(Protocol):
+class ProcessLook(Protocol):
     """/proc: what is there now, nothing kept."""
 
     def look(self, tid: int) -> ProcessFacts | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from podsupd.core import signal_words as words
-from podsupd.core.processes import Look, Process, ProcessMap
+from podsupd.core.membership import Look, Membership, Process
 from podsupd.model.signals import (
     Attached,
     Consequence,
@@ -103,7 +103,7 @@ class FirstExit:
 class Propagation:
     """The pure ledger. look: /proc, asked for the mask of who has not taken a signal."""
 
-    def __init__(self, processes: ProcessMap, look: Look, stamp: Stamp) -> None:
+    def __init__(self, processes: Membership, look: Look, stamp: Stamp) -> None:
         self._processes = processes
         self._look = look
         self._stamp = stamp

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from podsupd import log
 from podsupd.core import naming
-from podsupd.core.processes import ProcessMap
+from podsupd.core.membership import Membership
 from podsupd.core.propagation import Propagation, cause_text
 from podsupd.engine.events import PAGE, RECENT, Broadcast
 from podsupd.engine.tasks import pause
@@ -21,7 +21,7 @@ from podsupd.errors import TracingUnavailable
 from podsupd.model.observed import ObservedPod
 from podsupd.model.signals import DeathCause, Life, SignalRecord
 from podsupd.model.status import Condition
-from podsupd.ports import Meter, ProcessTable, SignalHistory, Tracer
+from podsupd.ports import Meter, ProcessLook, SignalHistory, Tracer
 
 logger = log.get("signals")
 
@@ -38,7 +38,7 @@ class Ledger:
     """Signals of our pods. wanted: settings' signals.tracer (auto, tracefs or off)."""
 
     def __init__(
-        self, tracer: Tracer, table: ProcessTable, history: SignalHistory, meter: Meter, owner: str, wanted: str
+        self, tracer: Tracer, table: ProcessLook, history: SignalHistory, meter: Meter, owner: str, wanted: str
     ) -> None:
         self._tracer = tracer
         self._table = table
@@ -61,7 +61,7 @@ class Ledger:
 
     def _begin(self) -> None:
         self._tracer.watched.clear()
-        self._processes = ProcessMap(self._table.look, self._table.members, os.getpid(), self._tracer.watched)
+        self._processes = Membership(self._table.look, self._table.members, os.getpid(), self._tracer.watched)
         self._signals = Propagation(self._processes, self._table.look, self._stamp)
 
     def _stamp(self, at: int) -> tuple[int, str]:

@@ -4,8 +4,9 @@ Nothing here decides or signals, and nothing here talks to Podman. A PID is neve
 start time: PIDs are reused.
 """
 
+from podsupd.signals.look import ProcLook
 from podsupd.signals.pidfd import PidfdWatcher
-from podsupd.signals.proc import ProcTable, process_start_time
+from podsupd.signals.proc import process_start_time
 from podsupd.signals.tracefs import TracefsTracer
 
-__all__ = ["PidfdWatcher", "ProcTable", "TracefsTracer", "process_start_time"]
+__all__ = ["PidfdWatcher", "ProcLook", "TracefsTracer", "process_start_time"]

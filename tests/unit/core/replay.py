@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from podsupd.core.processes import ProcessMap
+from podsupd.core.membership import Membership
 from podsupd.core.propagation import Propagation
 from podsupd.model import signals as model
 from podsupd.model.signals import Life, ProcessFacts, SignalRecord
@@ -31,7 +31,7 @@ class Replay:
             elif kind == "own":
                 self.own = rest[0]
         self.watched: set[int] = set()
-        self.processes = ProcessMap(self._look, lambda pid: self._members.get(pid, ()), self.own, self.watched)
+        self.processes = Membership(self._look, lambda pid: self._members.get(pid, ()), self.own, self.watched)
         self._last = 0
         self.ledger = Propagation(self.processes, self._look, self._stamp)
         self.told: list[SignalRecord] = []

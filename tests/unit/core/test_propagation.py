@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podsupd.core.processes import CLONE_INTO_CGROUP, CLONE_THREAD, ProcessMap, container_of
+from podsupd.core.membership import CLONE_INTO_CGROUP, CLONE_THREAD, Membership, container_of
 from podsupd.core.propagation import SETTLE_NS, STORM, Propagation, cause_text
 from podsupd.model.signals import (
     Attached,
@@ -43,7 +43,7 @@ class World:
     def __init__(self) -> None:
         self.proc = {10: facts(10, INFRA), 11: facts(11, MAIN), 12: facts(12, SIDE), 500: facts(500, command="bash")}
         self.watched: set[int] = set()
-        self.processes = ProcessMap(self.proc.get, lambda pid: (pid,), 999, self.watched)
+        self.processes = Membership(self.proc.get, lambda pid: (pid,), 999, self.watched)
         self.ids = 0
         self.ledger = Propagation(self.processes, self.proc.get, self.stamp)
         self.processes.observe(LIVES)

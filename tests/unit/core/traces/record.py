@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from podsupd.model.signals import Life, ProcessFacts
-from podsupd.signals import ProcTable, TracefsTracer
+from podsupd.signals import ProcLook, TracefsTracer
 
 POD = "s3-recorded"
 BUSYBOX, NGINX = "docker.io/library/busybox:latest", "docker.io/library/nginx:latest"
@@ -41,7 +41,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.tracer = TracefsTracer("recorder")
-        self.table = ProcTable()
+        self.table = ProcLook()
         self.log: list[list[object]] = []
 
     def look(self, tid: int) -> ProcessFacts | None:
@@ -62,12 +62,12 @@ class Recorder:
 
 async def record() -> list[list[object]]:
     """Do it all, recording; the processing is the real one, so that /proc is asked as it would be."""
-    from podsupd.core.processes import ProcessMap  # noqa: PLC0415
+    from podsupd.core.membership import Membership  # noqa: PLC0415
     from podsupd.core.propagation import Propagation  # noqa: PLC0415
 
     rec = Recorder()
     rec.tracer.open()
-    processes = ProcessMap(rec.look, rec.members, os.getpid(), rec.tracer.watched)
+    processes = Membership(rec.look, rec.members, os.getpid(), rec.tracer.watched)
     ledger = Propagation(processes, rec.look, lambda at: (at, ""))
     lives = [life(name) for name in ("infra", "relay", "deaf", "web")]
 

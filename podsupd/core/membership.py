@@ -61,7 +61,7 @@ def container_of(path: str) -> str:
     return found[-1] if found else ""
 
 
-class ProcessMap:
+class Membership:
     """Follows the records, which must come in the order of time. look, members: /proc, injected.
 
     watched: the tracer's set of thread ids, kept to those of our pods' processes.
