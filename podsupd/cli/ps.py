@@ -81,6 +81,6 @@ def shortened(names: list[str]) -> str:
     if len(listed) > MANY:
         missing = [name for name in _CATCHABLE if name not in listed]
         words = f"all but {' '.join(missing)}" if missing else "all"
-    if len(real_time) > 1:
-        return f"{words} {real_time[0]}..{real_time[-1]}".strip()
-    return " ".join([words, *real_time]).strip()
+    # First, or it would read as one of those that are missing.
+    ends = [f"{real_time[0]}..{real_time[-1]}"] if len(real_time) > 1 else real_time
+    return ", ".join([*ends, words] if words else ends)

@@ -21,7 +21,7 @@ READ_S = 10.0
 """How long one look may take, the wait for its turn included."""
 COUNT_S = 2.0
 """How long a scrape waits for a count; then it tells the one before."""
-COUNT_EVERY_S = 5.0
+COUNT_EVERY_S = 10.0
 """A count is told again for so long: several scrapers cost one walk of /proc."""
 
 
@@ -48,11 +48,15 @@ class ProcessMap:
         if seen is None or not seen.owned_by(view.owner):
             return PodProcesses(view.name, shared=False, processes=())
         members = _members(seen, view)
-        found = await self._thread(lambda: self._table.records(members), READ_S, f"of pod {view.name}")
-        # A first process that was not found to be the container's is another one that has its PID now.
-        sure = [m if m.container_id in found.seen else replace(m, pid=0) for m in members]
-        shared = "pid" in seen.shared_namespaces
-        return PodProcesses(view.name, shared, processes.tree(sure, found.records), found.omitted)
+
+        def read() -> PodProcesses:
+            found = self._table.records(members)
+            # A first process that was not found to be the container's is another one that has its PID now.
+            sure = [m if m.container_id in found.seen else replace(m, pid=0) for m in members]
+            shared = "pid" in seen.shared_namespaces
+            return PodProcesses(view.name, shared, processes.tree(sure, found.records), found.omitted)
+
+        return await self._thread(read, READ_S, f"of pod {view.name}")
 
     async def _look(self, view: PodView) -> ObservedPod | None:
         """Look at the pod afresh, for a container that started a moment ago; while Podman is away, as last seen."""

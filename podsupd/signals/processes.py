@@ -35,7 +35,7 @@ class HostProcesses:
         scope = _Scope(self._root, {"": members})
         found: dict[int, ProcessRecord] = {}
         omitted: set[int] = set()
-        for pid in scope.candidates():
+        for pid, _ in scope.candidates():
             if len(found) >= MAX_RECORDS:
                 if scope.holds(pid):
                     omitted.add(pid)
@@ -71,11 +71,10 @@ class HostProcesses:
         """Count the processes of all these pods (name -> containers) in one walk."""
         scope = _Scope(self._root, pods)
         alive, zombies = dict.fromkeys(pods, 0), dict.fromkeys(pods, 0)
-        for pid in scope.candidates():
+        for pid, space in scope.candidates():
             try:
-                with opened(f"{self._root}/{pid}") as fd:
-                    pod = scope.pod(fd)
-                    zombie = pod is not None and parse_stat(read("stat", fd)).zombie
+                pod = scope.pod(f"{self._root}/{pid}/", space)
+                zombie = pod is not None and parse_stat(read(f"{self._root}/{pid}/stat")).zombie
             except (OSError, ValueError):
                 continue
             if pod is not None:
@@ -114,28 +113,30 @@ class _Scope:
             if nested:
                 self._spaces[space] = self._pods[member.container_id]
 
-    def candidates(self) -> Iterator[int]:
-        """Yield the PIDs that are not plainly the host's own."""
+    def candidates(self) -> Iterator[tuple[int, int]]:
+        """Yield the PIDs that are not plainly the host's own, each with its PID namespace."""
         if not self._pods:
             return
         for name in os.listdir(self._root):  # noqa: PTH208  names, by the thousand
-            if name.isdecimal() and _namespace(f"{self._root}/{name}/ns/pid") != self._own:
-                yield int(name)
+            if name.isdecimal() and (space := _namespace(f"{self._root}/{name}/ns/pid")) != self._own:
+                yield int(name), space
 
-    def pod(self, fd: int) -> str | None:
-        """Return the pod of an opened process, None when it is in none of them; OSError when it is gone."""
-        space = _namespace("ns/pid", fd)
+    def pod(self, place: str, space: int, directory: int | None = None) -> str | None:
+        """Return the pod of a process in this PID namespace, None when it is in none of them; OSError when it is gone.
+
+        place: what its files' names begin with, under directory.
+        """
         if space == self._own:
             return None
         if space in self._spaces:
             return self._spaces[space]
-        return self._pods.get(container_of(read("cgroup", fd), self._pods))
+        return self._pods.get(container_of(read(f"{place}cgroup", directory), self._pods))
 
     def holds(self, pid: int) -> bool:
         """Say whether a process is in one of the pods."""
         try:
             with opened(f"{self._root}/{pid}") as fd:
-                return self.pod(fd) is not None
+                return self.pod("", _namespace("ns/pid", fd), fd) is not None
         except OSError:
             return False
 
@@ -147,7 +148,7 @@ class _Scope:
         """Read a process; None when it is not in the pods, or gone before it was read."""
         try:
             with opened(f"{self._root}/{pid}") as fd:
-                return self._record(pid, fd) if self.pod(fd) is not None else None
+                return self._record(pid, fd) if self.pod("", _namespace("ns/pid", fd), fd) is not None else None
         except (OSError, ValueError):
             return None
 
