@@ -138,7 +138,7 @@ class World:
                 self.seen = ObservedPod(f"pod{stamp}", spec.name, labels, "Created", infra, (), frozenset(shared))
             case CreateContainer(pod_id=pod_id, container=spec, digest=digest):
                 assert self.seen is not None
-                assert self.seen.id == pod_id
+                assert pod_id in {self.seen.id, self.seen.name}
                 assert all(c.name != spec.runtime_name for c in self.seen.containers), "created twice"
                 labels = {OWNER_LABEL: OWNER, CONTAINER_LABEL: spec.name, DIGEST_LABEL: digest}
                 container = ObservedContainer(
@@ -146,7 +146,11 @@ class World:
                 )
                 self.seen = replace(self.seen, containers=(*self.seen.containers, container))
             case StartContainer(container_id=container_id):
-                self.change(container_id, self._started)
+                # Podman starts a pod's infra container with its first one, and takes a name for an id.
+                infra = self.seen.infra if self.seen else None
+                if infra and infra.id != container_id and not infra.state.alive:
+                    self.change(infra.id, self._started)
+                self.change(self.of(container_id).id, self._started)
             case SignalContainer(container_id=container_id, signal=signal):
                 assert self.of(container_id).state.alive
                 if self.obeys or signal == "SIGKILL":
@@ -172,10 +176,10 @@ class World:
         assert container is self.seen.infra or container.labels.get(OWNER_LABEL) == OWNER, "somebody else's container"
 
     def of(self, container_id: str) -> ObservedContainer:
-        """Find a container by id."""
+        """Find a container by id or by its name in Podman."""
         assert self.seen is not None
         everyone = [*self.seen.containers, *([self.seen.infra] if self.seen.infra else [])]
-        return next(c for c in everyone if c.id == container_id)
+        return next(c for c in everyone if container_id in {c.id, c.name})
 
     def named(self, name: str) -> ObservedContainer:
         """Find a container by its manifest name."""
