@@ -220,7 +220,10 @@ class ProcessTable(Protocol):
         ...
 
     def counts(self, pods: Mapping[str, Sequence[Member]]) -> Mapping[str, ProcessCount]:
-        """Count the processes of all these pods (name -> containers) in one walk."""
+        """Count the processes of all these pods (name -> containers) in one walk.
+
+        A pod whose containers run and whose processes are hidden from us is left out.
+        """
         ...
 
 

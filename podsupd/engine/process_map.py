@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from podsupd import log
-from podsupd.core import naming, processes
+from podsupd.core import naming
 from podsupd.core.conditions import PodView
+from podsupd.core.processes import tree
 from podsupd.errors import PodmanError, ProcessesUnavailable
 from podsupd.model.observed import CONTAINER_LABEL, ObservedContainer, ObservedPod
 from podsupd.model.processes import Member, PodProcesses, ProcessCount
@@ -17,10 +19,12 @@ logger = log.get("processes")
 
 T = TypeVar("T")
 
+LOOK_S = 2.0
+"""How long Podman is asked for the pod's newest state; then the last look at it has to do."""
 READ_S = 10.0
 """How long one look may take, the wait for its turn included."""
 COUNT_S = 2.0
-"""How long a scrape waits for a count; then it tells the one before."""
+"""How long a scrape waits for a count; then it tells none."""
 COUNT_EVERY_S = 10.0
 """A count is told again for so long: several scrapers cost one walk of /proc."""
 
@@ -44,25 +48,31 @@ class ProcessMap:
                 f"cannot look at the processes of pod {view.name}: podsupd runs in another PID namespace than Podman; "
                 "run it in the host's (podman run --pid=host)"
             )
-        seen = await self._look(view)
-        if seen is None or not seen.owned_by(view.owner):
-            return PodProcesses(view.name, shared=False, processes=())
-        members = _members(seen, view)
+        for _ in range(2):
+            seen = await self._look(view)
+            members = _members(seen, view)
+            found = await self._thread(partial(self._read, view.name, seen, members), READ_S, f"of pod {view.name}")
+            if found.processes or not any(m.pid for m in members):
+                return found
+            # It may have ended just now: then the second look tells so.
+        raise ProcessesUnavailable(
+            f"cannot look at the processes of pod {view.name}: Podman says that it runs, and /proc shows none of them; "
+            "podsupd must see all processes of the host (a /proc mounted with hidepid hides them)"
+        )
 
-        def read() -> PodProcesses:
-            found = self._table.records(members)
-            # A first process that was not found to be the container's is another one that has its PID now.
-            sure = [m if m.container_id in found.seen else replace(m, pid=0) for m in members]
-            shared = "pid" in seen.shared_namespaces
-            return PodProcesses(view.name, shared, processes.tree(sure, found.records), found.omitted)
-
-        return await self._thread(read, READ_S, f"of pod {view.name}")
+    def _read(self, pod: str, seen: ObservedPod | None, members: list[Member]) -> PodProcesses:
+        found = self._table.records(members)
+        # A first process that was not found to be the container's is another one that has its PID now.
+        sure = [m if m.container_id in found.seen else replace(m, pid=0) for m in members]
+        shared = seen is not None and "pid" in seen.shared_namespaces
+        return PodProcesses(pod, shared, tree(sure, found.records), found.omitted)
 
     async def _look(self, view: PodView) -> ObservedPod | None:
         """Look at the pod afresh, for a container that started a moment ago; while Podman is away, as last seen."""
         try:
-            return await self._runtime.observe_pod(view.name)
-        except PodmanError:
+            async with asyncio.timeout(LOOK_S):
+                return await self._runtime.observe_pod(view.name)
+        except (PodmanError, TimeoutError):
             return view.seen
 
     async def count(self, views: list[PodView]) -> None:
@@ -74,11 +84,12 @@ class ProcessMap:
             self._counts = {}
             return
         self._counted = now
-        pods = {v.name: _members(v.seen, v) if v.seen and v.seen.owned_by(v.owner) else [] for v in views}
+        pods = {view.name: _members(view.seen, view) for view in views}
         try:
             self._counts = dict(await self._thread(lambda: self._table.counts(pods), COUNT_S, "of the pods"))
             self._failed = False
         except ProcessesUnavailable as error:
+            self._counts = {}
             if not self._failed:
                 logger.warning("processes not counted", error=str(error))
             self._failed = True
@@ -101,8 +112,13 @@ class ProcessMap:
             raise ProcessesUnavailable(f"cannot read the processes {whose}: {error}") from error
 
 
-def _members(seen: ObservedPod, view: PodView) -> list[Member]:
-    """Return the pod's containers by the manifest's names and in its order; a stranger keeps Podman's name."""
+def _members(seen: ObservedPod | None, view: PodView) -> list[Member]:
+    """Return the pod's containers by the manifest's names and in its order; a stranger keeps Podman's name.
+
+    A pod that is not ours, although it has the name, has none.
+    """
+    if seen is None or not seen.owned_by(view.owner):
+        return []
     order = {c.name: number for number, c in enumerate(view.want.containers)} if view.want else {}
     mine = {c.id for c in naming.ours(seen, view.owner)}
     found = [_member(c, c.label(CONTAINER_LABEL) if c.id in mine else c.name) for c in seen.containers]

@@ -79,7 +79,10 @@ class HostProcesses:
                 continue
             if pod is not None:
                 (zombies if zombie else alive)[pod] += 1
-        return {pod: ProcessCount(alive[pod] + zombies[pod], zombies[pod]) for pod in pods}
+        counts = {pod: ProcessCount(alive[pod] + zombies[pod], zombies[pod]) for pod in pods}
+        # A pod that runs and shows nothing is hidden from us (hidepid), not empty.
+        hidden = {p for p, members in pods.items() if not counts[p].processes and any(m.pid for m in members)}
+        return {pod: count for pod, count in counts.items() if pod not in hidden}
 
 
 class _Scope:

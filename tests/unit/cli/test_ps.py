@@ -15,15 +15,15 @@ from tests.unit.web.fakes import FakeControl
 
 ALL = list(signal_names(2**64 - 1))
 
-PS = r"""PID  HOST  CONTAINER              STATE             SIGNALS                            COMMAND
-1    4001  (infra)                sleeping          -                                  /catatonit -P
-19   4019  busybox-client         sleeping, orphan  -                                  └ sleep 1000
+PS = r"""PID  HOST  CONTAINER              STATE             SIGNALS                             COMMAND
+1    4001  (infra)                sleeping          -                                   /catatonit -P
+19   4019  busybox-client         sleeping, orphan  -                                   └ sleep 1000
 6    4006  nginx-server           sleeping          caught HUP QUIT TERM; ignored PIPE  nginx: master process
 11   4011  nginx-server           sleeping          caught HUP QUIT TERM; ignored PIPE  ├ nginx: worker process
 30   4030  nginx-server           sleeping          blocked USR1; pending USR1          │ └ cgi
-12   4012  nginx-server           zombie            -                                  └ [nginx]
-24   4024  busybox-client (exec)  sleeping          -                                  sh -c a\x1b[31m\nb\x9b\u202e
-25   4025  (host)                 sleeping          -                                  nsenter
+12   4012  nginx-server           zombie            -                                   └ [nginx]
+24   4024  busybox-client (exec)  sleeping          -                                   sh -c a\x1b[31m\nb\x9b\u202e
+25   4025  (host)                 sleeping          -                                   nsenter
 """
 
 

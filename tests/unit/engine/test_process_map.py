@@ -153,6 +153,35 @@ async def test_while_podman_is_away_the_last_look_holds(looks: ProcessMap, podma
     assert len((await looks.tree(view())).processes) == 3
 
 
+async def test_a_podman_that_hangs_holds_nobody_up(
+    looks: ProcessMap, podman: Podman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Podman takes for ever, the answer comes from the last look."""
+    monkeypatch.setattr(process_map, "LOOK_S", 0.01)
+    monkeypatch.setattr(podman, "observe_pod", lambda _name: asyncio.Event().wait())
+    assert len((await looks.tree(view())).processes) == 3
+
+
+async def test_hidden_processes_are_said(looks: ProcessMap, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that runs and shows no process is an error with a way out, not an empty pod."""
+    monkeypatch.setattr(table, "records", lambda _members: ProcessRecords((), 0, frozenset()))
+    with pytest.raises(ProcessesUnavailable, match="hidepid"):
+        await looks.tree(view())
+
+
+async def test_a_pod_that_has_just_ended_is_empty(
+    looks: ProcessMap, podman: Podman, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod that ends between the look at Podman and the look at /proc is looked at again, and is no error."""
+
+    def ended(_members: Sequence[Member]) -> ProcessRecords:
+        podman.now = None
+        return ProcessRecords((), 0, frozenset())
+
+    monkeypatch.setattr(table, "records", ended)
+    assert (await looks.tree(view())).processes == ()
+
+
 @pytest.mark.parametrize("now", [None, STRANGER])
 async def test_nothing_of_a_stranger_is_shown(
     looks: ProcessMap, podman: Podman, table: Table, now: ObservedPod | None
@@ -161,7 +190,7 @@ async def test_nothing_of_a_stranger_is_shown(
     podman.now = now
     assert (await looks.tree(view())).processes == ()
     await looks.count([view(now)])
-    assert table.asked == [{"web": []}]
+    assert table.asked == [[], {"web": []}]
 
 
 async def test_another_pid_namespace_is_said(looks: ProcessMap, podman: Podman, table: Table) -> None:
@@ -202,7 +231,7 @@ async def test_a_look_that_hangs_is_given_up_and_not_piled_up(
             clock.at += 100
     assert len(table.asked) == 2
     assert [line["event"] for line in logs] == ["processes not counted"]
-    assert looks.counts() == {"web": ProcessCount(4, 0)}
+    assert looks.counts() == {}
     table.held.set()
     assert len((await looks.tree(view())).processes) == 3
 

@@ -176,6 +176,13 @@ def test_all_pods_are_counted_in_one_walk(proc: Proc) -> None:
     }
 
 
+def test_hidden_processes_are_not_none(proc: Proc) -> None:
+    """A pod that runs and of which /proc shows nothing (hidepid) is left out instead of counted as empty."""
+    proc.gone(110)
+    table = HostProcesses(str(proc.root))
+    assert table.counts({"hidden": (MEMBER,), "down": (Member("c" * 64, "c", 0),)}) == {"down": ProcessCount(0, 0)}
+
+
 def test_nothing_asked_nothing_read(tmp_path: Path) -> None:
     """A host without pods is not walked at all."""
     table = HostProcesses(str(tmp_path / "there is no such directory"))
