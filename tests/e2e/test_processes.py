@@ -222,6 +222,20 @@ def test_hostile_names_stay_in_their_place(daemon: Daemon, name: str) -> None:
     assert r" sh -c sleep 9101; true \x1b[31m\x9b \xff\n." in table
 
 
+def test_a_storm_of_forks_is_nobody_elses(daemon: Daemon, name: str) -> None:
+    """Processes that live for a millisecond are never taken for an exec or a guest, however they are read."""
+    forks = 'while :; do (sh -c "(true; true) & true | true" & true); (sleep 0.01; true) & true; done'
+    daemon.write("pod.yaml", pod_manifest(name, containers={"main": forks}))
+    daemon.start()
+    daemon.wait_pod(name)
+    looks = [processes(daemon, name)["processes"] for _ in range(100)]
+    origins = {(p["container"], p["origin"]) for look in looks for p in look}
+    assert origins <= {(None, "infra"), ("main", "container"), (None, "unknown")}
+    # A zombie that infra is about to reap has no cgroup on v1; everybody else's container is known.
+    assert all(p["zombie"] for look in looks for p in look if p["origin"] == "unknown")
+    assert max(len(look) for look in looks) > 2
+
+
 def test_a_container_that_lives_again(shared: Daemon, name: str) -> None:
     """The first process of a container's next life is the container's own, not taken for an exec."""
     first = one(shared, name, "sleep 9001")["hostPID"]

@@ -1,5 +1,6 @@
 """What /proc's texts mean, and the tree that any set of records makes."""
 
+import contextlib
 import signal
 from dataclasses import replace
 
@@ -70,6 +71,16 @@ def test_status_has_pids_and_masks() -> None:
     assert signal_names(status.caught)[:4] == ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1")
     with pytest.raises(ValueError, match="SigPnd"):
         parse_status(b"Pid:\t1\n")
+
+
+@given(st.binary() | st.integers(0, len(STATUS)).map(lambda at: STATUS[:at]), st.integers(0, len(STAT)))
+def test_half_a_text_is_no_process(text: bytes, at: int) -> None:
+    """Whatever is read of a process that is going away, it is a process or a ValueError, and no other crash."""
+    for parse, given_text in ((parse_status, text), (parse_stat, text), (parse_stat, STAT[:at])):
+        with contextlib.suppress(ValueError):
+            assert parse(given_text)  # type: ignore[operator]
+    arguments(text)
+    container_of(text, (WEB, SIDE))
 
 
 @given(st.sets(st.integers(1, 64)))
