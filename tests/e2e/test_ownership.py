@@ -198,8 +198,14 @@ def test_a_name_that_a_stranger_has_is_left_alone(
 
     until(lambda: daemon.container(container, "two")["ready"], "the other container running")
     until(lambda: daemon.events(container, "Failed"), "the failure told")
-    waiting = daemon.container(container, "one")["state"]["waiting"]
-    assert waiting["reason"] == "CreateContainerError"
+
+    def refused() -> dict[str, str] | None:
+        # Between two tries it is being created.
+        waiting: dict[str, str] = daemon.container(container, "one")["state"]["waiting"]
+        return waiting if waiting["reason"] == "CreateContainerError" else None
+
+    waiting = until(refused, "the refusal shown")
+    assert waiting is not None
     assert f"{container}-one" in waiting["message"]
     assert "in use" in waiting["message"]
 
