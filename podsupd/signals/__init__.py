@@ -6,5 +6,6 @@ start time: PIDs are reused.
 
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
+from podsupd.signals.processes import HostProcesses
 
-__all__ = ["PidfdWatcher", "process_start_time"]
+__all__ = ["HostProcesses", "PidfdWatcher", "process_start_time"]
