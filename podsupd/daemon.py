@@ -11,7 +11,7 @@ from pathlib import Path
 from podsupd import __version__, log
 from podsupd.configdir import ManifestDirectory
 from podsupd.core.desired import restore
-from podsupd.engine.control import Engine
+from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
@@ -20,6 +20,7 @@ from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
+from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import guarded
 from podsupd.engine.worker import Tools
@@ -33,7 +34,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import PidfdWatcher, ProcLook, TracefsTracer
+from podsupd.signals import HostProcesses, PidfdWatcher, ProcLook, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -167,7 +168,8 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
-    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, ledger)
+    processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
+    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, Insight(processes, ledger))
     return _Engine(fleet, desires, observer, puller, prober, probe_memory, ledger, control)
 
 

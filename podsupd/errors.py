@@ -60,5 +60,9 @@ class TracingUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """The kernel's signal trace cannot be read: degrade, and say so."""
 
 
+class ProcessesUnavailable(PodsupdError):  # noqa: N818  as TracingUnavailable
+    """The containers' processes cannot be looked at from here: say what is missing."""
+
+
 class StateUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """state.db cannot be written: no destructive action until it can, everything else goes on."""

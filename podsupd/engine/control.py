@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from podsupd import log
 from podsupd.core.conditions import PodView, derive, describe
@@ -13,10 +13,12 @@ from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
+from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, PodMemory
+from podsupd.model.processes import PodProcesses, ProcessCount
 from podsupd.model.signals import SignalRecord
 from podsupd.model.status import (
     Change,
@@ -36,6 +38,14 @@ logger = log.get("control")
 STALE_AFTER_INTERVALS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """What is known of the pods' processes: who they are, and what signals did among them."""
+
+    processes: ProcessMap
+    ledger: Ledger
+
+
 class Engine:
     """Implements ports.Control over the engine's parts."""
 
@@ -48,7 +58,7 @@ class Engine:
         runtime: Runtime,
         clock: Clock,
         changed: Broadcast,
-        ledger: Ledger,
+        insight: Insight,
     ) -> None:
         self._fleet = fleet
         self._desires = desires
@@ -57,7 +67,8 @@ class Engine:
         self._runtime = runtime
         self._clock = clock
         self._changed = changed
-        self._ledger = ledger
+        self._processes = insight.processes
+        self._ledger = insight.ledger
         self._changes = Changes()
 
     # -- health
@@ -220,6 +231,20 @@ class Engine:
         if confirm and held:
             await self._desires.release(frozenset(held))
         return held
+
+    # -- processes
+
+    async def processes(self, pod: str) -> PodProcesses:
+        """Return the tree of a pod's processes. Raises LookupError, ProcessesUnavailable."""
+        return await self._processes.tree(self._worker(pod, None).view())
+
+    async def count_processes(self) -> None:
+        """Count the processes of all pods, unless that was done a moment ago. Raises nothing."""
+        await self._processes.count(self._views())
+
+    def process_counts(self) -> Mapping[str, ProcessCount]:
+        """Return what count_processes counted last, by pod; empty where processes cannot be looked at."""
+        return self._processes.counts()
 
     # -- history and logs
 

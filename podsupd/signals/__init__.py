@@ -7,6 +7,7 @@ start time: PIDs are reused.
 from podsupd.signals.look import ProcLook
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
+from podsupd.signals.processes import HostProcesses
 from podsupd.signals.tracefs import TracefsTracer
 
-__all__ = ["PidfdWatcher", "ProcLook", "TracefsTracer", "process_start_time"]
+__all__ = ["HostProcesses", "PidfdWatcher", "ProcLook", "TracefsTracer", "process_start_time"]

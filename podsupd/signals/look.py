@@ -1,4 +1,4 @@
-"""One process at a glance, for the ledger: who it is, whose, and which signals it holds back; and a cgroup's members."""
+"""One process at a glance, for the ledger: whose it is and which signals it holds back; and a cgroup's members."""
 
 import functools
 import os
