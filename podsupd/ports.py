@@ -233,11 +233,11 @@ class Tracer(Protocol):
     """Thread ids whose signals are wanted; the reader of the records keeps it up to date."""
 
     def open(self) -> None:
-        """Begin to trace; raises TracingUnavailable."""
+        """Begin to trace; blocks, so call it in a thread. Raises TracingUnavailable."""
         ...
 
     def close(self) -> None:
-        """Stop tracing and leave nothing behind; never raises."""
+        """Stop tracing and leave nothing behind, also when open() is under way in a thread; never raises."""
         ...
 
     def hurry(self) -> None:

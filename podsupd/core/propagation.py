@@ -5,7 +5,7 @@ What follows later (a process that takes its time to exit) amends the record und
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from podsupd.core import signal_words as words
@@ -269,8 +269,7 @@ class Propagation:
                 self._amend(draft)
         taken = self._taken.pop(process.tgid, deque())
         killed = next((d for d in taken if d.disposition == "default" and words.fatal(d.number)), None)
-        handled = next((d for d in reversed(taken) if d.disposition == "handler" and at - d.at <= EXIT_NS), None)
-        by = killed or handled
+        by = killed or _asked(taken, at)
         if by is not None:
             ended_by = words.name(by.number) if killed else None
             after = round((at - by.at) / 1e6, 3)
@@ -380,6 +379,18 @@ class Propagation:
     def busy(self) -> bool:
         """Say whether signals wait to be told."""
         return bool(self._open or self._storms)
+
+
+def _asked(taken: Iterable[Draft], at: int) -> Draft | None:
+    """Find the handled signal that an exit is put down to.
+
+    The newest that asks for an end, however long that took; else the newest of any kind a moment ago: a process that
+    quits gets others meanwhile (nginx, which has SIGIO from the kernel for each message between its processes).
+    """
+    handled = [d for d in taken if d.disposition == "handler" and at - d.at <= EXIT_NS]
+    asking = [d for d in handled if d.number in words.ENDINGS]
+    recent = [d for d in handled if at - d.at <= CHAIN_NS and d.sender.origin != "kernel"]
+    return (asking or recent or [None])[-1]
 
 
 def cause_text(end: FirstExit, runtime_command: str = "") -> str:

@@ -38,6 +38,10 @@ HARMLESS = frozenset(
 """Signals whose default does not end a process."""
 
 
+ENDINGS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+"""Signals by which a process is asked to end."""
+
+
 def name(number: int) -> str:
     """Name a signal as ``kill -l`` does; real-time signals by their distance from SIGRTMIN."""
     if number in signal.Signals._value2member_map_:

@@ -88,7 +88,8 @@ class Ledger:
                 await stopping.wait()
                 return
             try:
-                self._tracer.open()
+                # Enabling trace events waits for the kernel, tens of milliseconds each.
+                await asyncio.to_thread(self._tracer.open)
                 self._begin()
                 self._offset = time.time_ns() - time.monotonic_ns()
                 self.up = True

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,7 @@ class TracefsTracer:
         self._page = PAGE
         self._merge = Merge()
         self._cut = False
+        self._opening = threading.Lock()
         self._lost_told = 0
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -79,10 +81,14 @@ class TracefsTracer:
 
     def open(self) -> None:
         """Make the instance and begin to trace; removes stale ones first. Raises TracingUnavailable."""
+        with self._opening:
+            self._begin()
+
+    def _begin(self) -> None:
         try:
             self._open(self._root or find_or_mount())
         except (OSError, TracingUnavailable) as error:
-            self.close()
+            self._end()
             if isinstance(error, OSError):
                 where = error.filename or "tracefs"
                 raise TracingUnavailable(f"cannot trace signals: {where}: {error.strerror}") from error
@@ -126,6 +132,10 @@ class TracefsTracer:
     def close(self) -> None:
         """Stop tracing and remove the instance; never raises."""
         self._disarm()
+        with self._opening:
+            self._end()
+
+    def _end(self) -> None:
         for fd in self._fds:
             os.close(fd)
         self._fds = []

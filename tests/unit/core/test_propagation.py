@@ -253,6 +253,14 @@ def test_a_cause_reads_like_a_sentence(sender: Party, text: str) -> None:
     assert cause_text(replace(end, by=replace(end.by, sender=sender), handled=True), "podman stop") == f"after {text}"
 
 
+def test_an_exit_is_put_down_to_who_asked_for_it() -> None:
+    """Nginx gets SIGIO from the kernel while it quits: its end is the QUIT's all the same."""
+    world = World().feed(sent(1, 500, 11, 3), Delivered(2, 11, 3, 0, HANDLER), sent(3, 12, 11, 29, code=0x80))
+    world.feed(Delivered(4, 11, 29, 0x80, HANDLER), Exited(5_000_000_000, 11, "nginx"))
+    (end,) = world.ledger.exits()
+    assert cause_text(end) == "after SIGQUIT from host process 'bash' (root)"
+
+
 def test_a_fault_names_the_fault() -> None:
     """A crash is told from a kill, with what was wrong."""
     world = World().feed(sent(1, 11, 11, SEGV, code=1), Delivered(2, 11, SEGV, 1, DEFAULT), Exited(3, 11, "sh"))
