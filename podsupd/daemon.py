@@ -211,7 +211,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         meter.bind(engine.control)
         web = WebServer(engine.control, meter, settings, passed_sockets())
         stack.push_async_callback(web.stop)
-        hangup = asyncio.Event()
+        hangup, looked = asyncio.Event(), asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
         mains: dict[str, Callable[[], Awaitable[None]]] = {
             "history": edges.history.run,
@@ -220,7 +220,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "config": partial(engine.desires.run, stopping),
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
-            "signals": partial(engine.ledger.run, stopping),
+            "signals": partial(_traced, engine.ledger, looked, stopping),
             "web": web.run,
             "reload": partial(_reloads, engine.desires, edges.notifier, hangup),
             **({"podman": service.run} if service else {}),
@@ -233,6 +233,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             try:
                 # Who asks meanwhile finds nobody, as a moment before: better than a pod that runs shown as unready.
                 await engine.control.first_look(FIRST_LOOK_S)
+                looked.set()
                 await web.start()
                 await _serve(settings, engine, edges.notifier, stopping)
             finally:
@@ -241,6 +242,12 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 await _end(engine)
                 for task in tasks:
                     task.cancel()
+
+
+async def _traced(ledger: Ledger, looked: asyncio.Event, stopping: asyncio.Event) -> None:
+    """Trace signals once the pods were looked at: beginning takes the machine a moment, and nobody's pod waits for it."""
+    await looked.wait()
+    await ledger.run(stopping)
 
 
 async def _end(engine: _Engine) -> None:

@@ -390,7 +390,8 @@ def _asked(taken: Iterable[Draft], at: int) -> Draft | None:
     handled = [d for d in taken if d.disposition == "handler" and at - d.at <= EXIT_NS]
     asking = [d for d in handled if d.number in words.ENDINGS]
     recent = [d for d in handled if at - d.at <= CHAIN_NS and d.sender.origin != "kernel"]
-    return (asking or recent or [None])[-1]
+    found = asking or recent
+    return found[-1] if found else None
 
 
 def cause_text(end: FirstExit, runtime_command: str = "") -> str:
