@@ -245,7 +245,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
 
 
 async def _traced(ledger: Ledger, looked: asyncio.Event, stopping: asyncio.Event) -> None:
-    """Trace signals once the pods were looked at: beginning takes the machine a moment, and nobody's pod waits for it."""
+    """Trace signals once the pods were looked at: to begin takes the machine a moment, and no pod waits for it."""
     await looked.wait()
     await ledger.run(stopping)
 
