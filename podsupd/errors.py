@@ -60,5 +60,9 @@ class TracingUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """The kernel's signal trace cannot be read: degrade, and say so."""
 
 
+class CgroupUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
+    """A cgroup of ours cannot be made, filled or removed: a stop does without it, and says so."""
+
+
 class StateUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """state.db cannot be written: no destructive action until it can, everything else goes on."""
