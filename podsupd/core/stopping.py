@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from podsupd.core.backoff import retry_delay
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer
 from podsupd.model.plan import ContainerMemory, Facts, Now, SignalContainer, SignalLeftovers, Stop
-from podsupd.model.spec import StopScope, StopSpec
+from podsupd.model.spec import StopScope, StopSpec, StopStep
 
 SIGNALLED = "Signalled"
 LEFTOVERS = "LeftoversSignalled"
@@ -88,15 +88,13 @@ def advance(container: ObservedContainer, stop: Stop | None, why: str, rule: Rul
 
 def _due(container: ObservedContainer, stop: Stop, rule: Rule, now: Now) -> tuple[int, str, float]:
     """Return index and signal of the sequence's step that is due, and when the next one is; none comes twice."""
-    sequence = rule.spec.sequence
-    if not sequence:
-        return 0, container.stop_signal, stop.started_at + rule.total_s
+    sequence = rule.spec.sequence or (StopStep(container.stop_signal, rule.total_s),)
     at = stop.started_at
-    for index, step in enumerate(sequence):
+    for index, step in enumerate(sequence[:-1]):
         at += step.seconds
-        if index == len(sequence) - 1 or (now.boottime < at and index >= stop.step):
+        if now.boottime < at and index >= stop.step:
             return index, step.signal, at
-    raise AssertionError("the last step is always due")
+    return len(sequence) - 1, sequence[-1].signal, stop.started_at + rule.total_s
 
 
 def _kill(container: ObservedContainer, stop: Stop, why: str, rule: Rule, now: Now, *, first: bool) -> Step:

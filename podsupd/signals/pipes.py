@@ -30,18 +30,17 @@ def open_outputs(pid: int) -> list[int]:
         conmon = processes.read(parent)
         if conmon is None or conmon.command != CONMON:
             return opened
-        for link in sorted(Path(f"/proc/{parent}/fd").iterdir()):
-            if _is_read_end(link):
-                opened.append(os.open(link, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        opened.extend(os.open(link, flags) for link in Path(f"/proc/{parent}/fd").iterdir() if _is_read_end(link))
     return opened
 
 
 def _is_read_end(link: Path) -> bool:
     try:
         # The permissions of the link itself say how the descriptor was opened (proc(5)).
-        readable = link.lstat().st_mode & stat.S_IRUSR and not link.lstat().st_mode & stat.S_IWUSR
+        mode = link.lstat().st_mode
         # A named one (conmon has two) is no container's output.
-        return bool(readable) and os.readlink(link).startswith("pipe:")
+        return bool(mode & stat.S_IRUSR) and not mode & stat.S_IWUSR and str(link.readlink()).startswith("pipe:")
     except OSError:
         return False
 

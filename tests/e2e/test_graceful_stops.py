@@ -1,7 +1,6 @@
 """A stop that reaches everyone: those that a first process leaves behind get the signal and the rest of the grace."""
 
 import os
-import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from e2e.harness import Daemon, pod_manifest, podman, until
 from e2e.services import PodmanService
-from podman import PodmanClient
 
 pytestmark = pytest.mark.podman
 
@@ -65,10 +63,7 @@ def manifest(name: str, out: Path, containers: dict[str, str], *, grace: int = 2
     text = text.replace("    command:", "    volumeMounts: [{name: out, mountPath: /out}]\n    command:")
     text = text.replace("  containers:\n", f"  volumes: [{{name: out, hostPath: {{path: {out}}}}}]\n  containers:\n")
     if stop:
-        text += (
-            "---\napiVersion: podsupd.io/v1\nkind: PodPolicy\n"
-            f"metadata: {{name: {name}}}\nspec: {{stop: {stop}}}\n"
-        )
+        text += f"---\napiVersion: podsupd.io/v1\nkind: PodPolicy\nmetadata: {{name: {name}}}\nspec: {{stop: {stop}}}\n"
     return text
 
 
@@ -98,7 +93,7 @@ class Stopped:
         self.path = daemon.write("pod.yaml", self.text)
         daemon.start()
         daemon.wait_pod(name)
-        until(lambda: (out / "up").exists(), "the child up")
+        until((out / "up").exists, "the child up")
         self.main, self.other = self.inspect("main"), self.inspect("other")
 
     def inspect(self, container: str) -> tuple[str, int, str]:
@@ -123,9 +118,7 @@ class Stopped:
 
     def killed(self) -> float:
         """Return how many processes had to be killed."""
-        return self.daemon.metric(
-            f'podsupd_stop_killed_processes_total{{container="main",pod="{self.name}"}}'
-        )
+        return self.daemon.metric(f'podsupd_stop_killed_processes_total{{container="main",pod="{self.name}"}}')
 
 
 def test_a_child_that_cleans_up_is_waited_for(
@@ -151,7 +144,7 @@ def test_podman_stop_kills_the_same_child(podman_url: str, name: str, out: Path)
             *("--url", podman_url, "run", "-d", "--pod", name, "--name", f"{name}-main", "-v", f"{out}:/out"),
             *("docker.io/library/busybox:latest", "sh", "-c", LEAVES),
         )
-        until(lambda: (out / "up").exists(), "the child up")
+        until((out / "up").exists, "the child up")
         container = podman("inspect", f"{name}-main", "--format", "{{.Id}}")
         podman("--url", podman_url, "stop", "-t", "20", f"{name}-main")
         until(lambda: not processes_of(container), "its processes gone")
