@@ -1,6 +1,7 @@
 """A stop that reaches everyone: those that a first process leaves behind get the signal and the rest of the grace."""
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -151,3 +152,169 @@ def test_podman_stop_kills_the_same_child(podman_url: str, name: str, out: Path)
         assert not (out / "child").exists()
     finally:
         podman("--url", podman_url, "pod", "rm", "-f", "-t", "0", name)
+
+
+def test_a_child_that_ignores_the_signal_is_killed_at_the_deadline(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """It has the rest of the grace period, then it is killed, named and counted; and not before."""
+    pod = Stopped(make_daemon(), name, out, LEAVES_DEAF, grace=3)
+    began = time.monotonic()
+    pod.stop()
+    assert time.monotonic() - began >= 3
+    pod.assert_clean()
+    assert pod.exit_code() == 3
+    (event,) = pod.daemon.events(name, "Killed")
+    assert "sh (pid " in event["message"]
+    # The shell, and the sleep that it happened to wait for.
+    assert pod.killed() in {1, 2}
+
+
+def test_scope_main_process_is_podmans_own_stop(make_daemon: Callable[..., Daemon], name: str, out: Path) -> None:
+    """Whoever wants the runtime's last kill can have it."""
+    pod = Stopped(make_daemon(), name, out, LEAVES, stop="{scope: MainProcess}")
+    pod.stop()
+    until(lambda: not processes_of(pod.main[0]), "its processes gone")
+    assert not (out / "child").exists()
+    pod.assert_clean()
+
+
+def test_scope_all_tells_everyone_at_once(make_daemon: Callable[..., Daemon], name: str, out: Path) -> None:
+    """A first process that waits for its children, but never tells them, need not be killed."""
+    script = f"trap : TERM; {CHILD} & child=$!; while kill -0 $child; do wait $child; done; exit 5"
+    pod = Stopped(make_daemon(), name, out, script, stop="{scope: All}")
+    pod.stop()
+    assert (out / "child").read_text() == "done\n"
+    assert pod.exit_code() == 5
+    pod.assert_clean()
+    assert not pod.daemon.events(name, "Killed")
+
+
+def test_a_sequence_goes_on_to_the_signal_that_is_obeyed(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """A process that only ends on SIGINT gets it as the second step, instead of SIGKILL."""
+    script = "trap : TERM; trap 'exit 6' INT; echo up > /out/up; while :; do sleep 0.1; done"
+    stages = "{sequence: [{signal: SIGTERM, seconds: 1}, {signal: SIGINT, seconds: 15}]}"
+    pod = Stopped(make_daemon(), name, out, script, stop=stages)
+    pod.stop()
+    assert pod.exit_code() == 6
+    pod.assert_clean()
+
+
+def test_a_child_that_is_started_during_the_stop_has_its_time(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """A handler that leaves the clean-up to a new process and ends is a stop like any other."""
+    late = "sh -c 'trap : TERM; sleep 1; sleep 1; echo done > /out/late' & exit 0"
+    script = f'trap "{late}" TERM; echo up > /out/up; while :; do sleep 0.1; done'
+    pod = Stopped(make_daemon(), name, out, script)
+    pod.stop()
+    assert (out / "late").read_text() == "done\n"
+    assert pod.exit_code() == 0
+    pod.assert_clean()
+
+
+def test_a_shell_that_stops_its_own_jobs_is_not_disturbed(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """A supervisor tells its children itself: each gets SIGTERM once, from it, and its exit code is its own."""
+    job = 'trap "echo term >> /out/job; exit 0" TERM; echo up > /out/up; while :; do sleep 0.1; done'
+    script = f"trap 'kill $a $b; wait $a; wait $b; exit 7' TERM; sh -c '{job}' & a=$!; sh -c '{job}' & b=$!; wait; wait"
+    pod = Stopped(make_daemon(), name, out, script)
+    pod.stop()
+    assert (out / "job").read_text() == "term\nterm\n"
+    assert pod.exit_code() == 7
+    pod.assert_clean()
+    assert not pod.daemon.events(name, "Killed")
+
+
+def test_ten_megabytes_written_while_it_stops_block_nobody(
+    podman_url: str, make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """What the first process says is all in the log; what the others say after it and conmon ended blocks nobody."""
+    write = "yes xxxxxxxxx | head -c 10485760"
+    child = f"sh -c 'trap \"{write} && echo done > /out/child; exit 0\" TERM; while :; do sleep 0.1; done'"
+    script = f'{child} & trap "{write}; exit 4" TERM; echo up > /out/up; while :; do sleep 0.1; done'
+    pod = Stopped(make_daemon(podman_url=podman_url), name, out, script)
+    pod.stop()
+    assert pod.exit_code() == 4
+    assert (out / "child").read_text() == "done\n"
+    assert podman("logs", f"{name}-main").count("x") == 9 * 1024 * 1024
+    pod.assert_clean()
+    assert not pod.daemon.events(name, "Killed")
+
+
+def test_nginx_and_its_workers_stop_as_nginx_wants_it(daemon: Daemon, name: str) -> None:
+    """The image's SIGQUIT reaches the master, which ends its workers itself: exit code 0, nobody is killed."""
+    manifest_of_nginx = pod_manifest(name, containers={"web": "x"}, grace=20)
+    head, _, _ = manifest_of_nginx.partition("    command:")
+    daemon.write("pod.yaml", head.replace("busybox:latest", "nginx:latest"))
+    daemon.start()
+    daemon.wait_pod(name)
+    container = podman("inspect", f"{name}-web", "--format", "{{.Id}}")
+    until(lambda: len(processes_of(container)) > 1, "the workers")
+    daemon.cli("stop", f"{name}/web")
+    assert podman("inspect", f"{name}-web", "--format", "{{.State.ExitCode}}") == "0"
+    assert processes_of(container) == []
+    assert cgroups_of_ours(container) == []
+    assert not daemon.events(name, "Killed")
+    assert not daemon.events(name, "StopDegraded")
+
+
+def test_a_removed_pod_waits_for_those_left_behind(make_daemon: Callable[..., Daemon], name: str, out: Path) -> None:
+    """A deleted manifest ends the pod as gracefully as a stop; nothing of it stays."""
+    pod = Stopped(make_daemon(), name, out, LEAVES)
+    pod.path.unlink()
+    until(
+        lambda: (
+            podman("pod", "exists", name, check=False) == "" and not podman("pod", "ps", "-q", "-f", f"name={name}")
+        ),
+        "the pod removed",
+    )
+    assert (out / "child").read_text() == "done\n"
+    assert processes_of(pod.main[0]) == []
+    assert cgroups_of_ours(pod.main[0]) == []
+
+
+def test_a_daemon_killed_in_the_middle_of_a_stop_leaves_nothing_frozen(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """Without a daemon those left behind finish their work; with the next one the stop is finished."""
+    pod = Stopped(make_daemon(), name, out, LEAVES)
+    pod.daemon.post(f"/v1/pods/{name}/containers/main/stop")
+    until(lambda: len(pod.daemon.events(name, "Killing")) == 2, "those left behind signalled", every=0.01)
+    pod.daemon.kill()
+    until((out / "child").exists, "the child's handler done")
+    until(lambda: not processes_of(pod.main[0]), "its processes gone")
+    assert cgroups_of_ours(pod.main[0])
+    pod.daemon.start()
+    until(lambda: pod.daemon.events(name, "Stopped"), "the stop finished")
+    pod.assert_clean()
+
+
+def test_the_next_daemon_finishes_the_stop_that_it_finds(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """One that does not end is killed at the deadline that the first daemon had set."""
+    pod = Stopped(make_daemon(), name, out, LEAVES_DEAF, grace=4)
+    pod.daemon.post(f"/v1/pods/{name}/containers/main/stop")
+    until(lambda: len(pod.daemon.events(name, "Killing")) == 2, "those left behind signalled", every=0.01)
+    pod.daemon.kill()
+    assert processes_of(pod.main[0])
+    pod.daemon.start()
+    until(lambda: pod.daemon.events(name, "Stopped"), "the stop finished")
+    pod.assert_clean()
+    assert len(pod.daemon.events(name, "Killed")) == 1
+
+
+def test_a_restart_waits_for_those_left_behind(make_daemon: Callable[..., Daemon], name: str, out: Path) -> None:
+    """The next life of a container begins when the last one is over for everyone."""
+    pod = Stopped(make_daemon(), name, out, LEAVES)
+    pod.daemon.cli("restart", f"{name}/main")
+    assert (out / "child").read_text() == "done\n"
+    identity, pid, _ = pod.inspect("main")
+    assert identity == pod.main[0]
+    assert pid != pod.main[1]
+    assert cgroups_of_ours(identity) == []
+    assert pod.inspect("other") == pod.other
