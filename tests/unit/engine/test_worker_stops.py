@@ -7,7 +7,6 @@ from engine.rig import Rig, pod
 from podsupd.model.plan import Intent
 from podsupd.model.spec import StopScope, StopSpec
 
-
 LEFT = 4_000_000_000
 STOP_MAIN = Intent(stopped_containers=frozenset({"main"}))
 
