@@ -85,7 +85,7 @@ class Runtime(Protocol):
         ...
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
-        """Follow Podman's events of pods and containers until the connection ends."""
+        """Follow Podman's events of pods, containers and images until the connection ends."""
         ...
 
     def logs(self, container_id: str, container: str, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:

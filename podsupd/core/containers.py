@@ -181,10 +181,11 @@ def _create(
     gate = _image_gate(spec, memory, facts, now)
     if gate:
         return gate
-    action = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
-    return Decision(
-        replace(memory, pull_asked_at=None, recreate=False), (action,), ("ContainerCreating", "being created")
-    )
+    create = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
+    # By its name, which the creation has just taken: a look between the two would tell nothing.
+    start = StartContainer(spec.runtime_name, spec.name, "it is created")
+    memory = replace(memory, pull_asked_at=None, recreate=False)
+    return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 
 
 def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:

@@ -17,7 +17,6 @@ from podsupd.model.plan import (
     ContainerMemory,
     CreatePod,
     Facts,
-    ImageState,
     Intent,
     Note,
     Now,
@@ -29,7 +28,7 @@ from podsupd.model.plan import (
     SignalLeftovers,
     StartContainer,
 )
-from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy
+from podsupd.model.spec import ContainerSpec, PodSpec
 
 RESYNC_S = 30.0
 
@@ -199,17 +198,13 @@ def _create(draft: _Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now
         draft.waiting[INFRA] = ("CreatePodError", trouble.message)
         draft.wake(trouble.retry_at)
         return draft.plan(trouble.message)
-    _prefetch(draft, want, facts)
     draft.actions.append(CreatePod(want, pod_digest(want), "it is missing"))
+    # Named where an id is not known yet: what follows is carried out only when the creation succeeded.
+    made = ObservedPod(want.name, want.name, {}, "", None, ())
+    for spec in want.containers:
+        if spec.name not in intent.stopped_containers:
+            draft.take(spec.name, containers.bring_up(want, spec, made, None, draft.memory, facts, now))
     return draft.plan("it is missing")
-
-
-def _prefetch(draft: _Draft, want: PodSpec, facts: Facts) -> None:
-    """Ask for absent images before the pod is made, so that both happen at once."""
-    for image in dict.fromkeys(c.image for c in want.containers if c.pull_policy is PullPolicy.IF_NOT_PRESENT):
-        fact = facts.images.get(image)
-        if fact is not None and fact.state is ImageState.ABSENT:
-            draft.actions.append(PullImage(image, f"pod {want.name} needs it"))
 
 
 def _replaced(want: PodSpec, seen: ObservedPod) -> str:

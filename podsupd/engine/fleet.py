@@ -79,6 +79,10 @@ class Fleet:
 
     def poke(self, event: RuntimeEvent) -> None:
         """Take an event of Podman's: its pod's worker looks again; only deaths and the like, not our own starts."""
+        if event.kind == "image":
+            # Somebody may have imported what a pod waits for; images change too rarely to ask which.
+            self.poke_all()
+            return
         for name, summary in self._summaries.items():
             if summary.id == event.pod_id or (event.kind == "pod" and summary.id == event.id):
                 worker = self.workers.get(name)
@@ -102,7 +106,10 @@ class Fleet:
         """Save what an operator asked, then have it done. Raises StateUnavailable."""
         await self._tools.state.save_intent(pod, intent)
         self._intents[pod] = intent
-        self.workers[pod].intend(intent)
+        # It may have ended while the disk was waited for.
+        worker = self.workers.get(pod)
+        if worker:
+            worker.intend(intent)
 
     def _fault(self, pod: str) -> str:
         """Say why the spec in force is not what its file says now, or nothing."""

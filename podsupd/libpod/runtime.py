@@ -240,8 +240,8 @@ class LibpodRuntime:
             self._podman.counted("pull", began, error=failed)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
-        """Follow events of pods and containers until the connection ends; no bound on silence."""
-        filters = json.dumps({"type": ["container", "pod"]})
+        """Follow events of pods, containers and images until the connection ends; no bound on silence."""
+        filters = json.dumps({"type": ["container", "pod", "image"]})
         call = Call("events", "follow events", "GET", "events", {"stream": "true", "filters": filters})
         async with self._podman.stream(call, read_timeout_s=None) as response:
             async for line in streams.lines(response.content.iter_any()):

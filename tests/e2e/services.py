@@ -107,11 +107,10 @@ class DeafProxy:
 
 
 class NotifySocket:
-    """The systemd end of ``NOTIFY_SOCKET``: keeps each datagram with the time at which it came."""
+    """The systemd end of ``NOTIFY_SOCKET``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.heard: list[tuple[float, str]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
 
@@ -121,16 +120,17 @@ class NotifySocket:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def listen_until(self, done: Callable[[list[str]], bool], what: str, seconds: float) -> list[tuple[float, str]]:
-        """Hear datagrams until ``done`` says of the texts heard in this call that it is enough; return those."""
+    def listen_until(
+        self, done: Callable[[list[tuple[float, str]]], bool], what: str, seconds: float
+    ) -> list[tuple[float, str]]:
+        """Hear (time, text) until ``done`` says of what was heard in this call that it is enough; return that."""
         heard: list[tuple[float, str]] = []
         end = time.monotonic() + seconds
-        while not done([text for _, text in heard]):
+        while not done(heard):
             left = end - time.monotonic()
             if left <= 0 or not select.select([self._socket], [], [], left)[0]:
                 raise AssertionError(f"waited {seconds:g} s for {what}; heard {heard}")
             heard.append((time.monotonic(), self._socket.recv(4096).decode()))
-        self.heard += heard
         return heard
 
     def drain(self) -> None:

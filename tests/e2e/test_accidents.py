@@ -41,8 +41,8 @@ def test_kill_9_in_the_middle_of_creating_a_pod_converges_without_duplicates(
     """At every step of the creation the next start goes on from what is there, and each thing is there once."""
     for number, moment in enumerate(MOMENTS):
         pod = f"{name}-{number}"
-        daemon.start(wait=False)
         daemon.write(f"{pod}.yaml", pod_manifest(pod, containers={"a": POLITE, "b": POLITE}, grace=0))
+        daemon.start(wait=False)
         until(lambda moment=moment, pod=pod: moment(states(witness, pod)), f"moment {number}", every=0.001)
         daemon.kill()
     daemon.start()

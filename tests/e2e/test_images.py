@@ -7,6 +7,7 @@ import pytest
 from e2e.harness import Daemon, podman, until
 from e2e.registry import PodmanService, Registry
 from podman import PodmanClient
+from podman.errors import NotFound
 
 pytestmark = pytest.mark.podman
 
@@ -43,8 +44,11 @@ def supervised(registry: Registry, tmp_path: Path, make_daemon: Callable[..., Da
 
 
 def marker(witness: PodmanClient, container: str) -> str:
-    """Return the label of the image that a container runs."""
-    image = witness.containers.get(container).attrs["Image"]
+    """Return the label of the image that a container runs; empty while it is being replaced."""
+    try:
+        image = witness.containers.get(container).attrs["Image"]
+    except NotFound:
+        return ""
     label: str = witness.images.get(image).labels["marker"]
     return label
 

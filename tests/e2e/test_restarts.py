@@ -86,8 +86,8 @@ def test_sighup_reads_the_manifests_again(
         notify.drain()
         daemon.signal(signal.SIGHUP)
 
-        def reloaded(heard: list[str]) -> bool:
-            words = [text.split("\n")[0] for text in heard if not text.startswith("WATCHDOG")]
+        def reloaded(heard: list[tuple[float, str]]) -> bool:
+            words = [text.split("\n")[0] for _, text in heard if not text.startswith("WATCHDOG")]
             return words[:2] == ["RELOADING=1", "READY=1"]
 
         notify.listen_until(reloaded, "the reload", 10)

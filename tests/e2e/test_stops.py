@@ -94,3 +94,18 @@ def test_a_shorter_grace_counts_for_a_later_removal(daemon: Daemon, witness: Pod
     until(lambda: daemon.pod(name)["spec"]["terminationGracePeriodSeconds"] == 1, "the edit taken over")
     path.unlink()
     until(lambda: not witness.pods.exists(name), "the pod removed", 25)
+
+
+def test_a_stop_outlives_the_daemon(stopping: Stopping) -> None:
+    """After kill -9 the grace period goes on where it was: neither cut short nor signalled anew."""
+    until(lambda: not stopping.daemon.pod(stopping.name)["podsupd"]["actions"], "the signal on record")
+    stopping.daemon.kill()
+    stopping.assert_still_stopping()
+    began_us = time.time() * 1_000_000
+    stopping.daemon.start()
+    stopping.assert_still_stopping()
+    assert [e for e in stopping.daemon.events(stopping.name, "Killing") if e["id"] > began_us] == []
+    stopping.daemon.write("pod.yaml", stopping.manifest(grace=1))
+    until(lambda: stopping.inspect("deaf")["State"]["Status"] == "exited", "the deaf container killed", 20)
+    assert stopping.inspect("deaf")["State"]["ExitCode"] == 128 + signal.SIGKILL
+    assert stopping.inspect("other")["State"]["StartedAt"] == stopping.other["State"]["StartedAt"]

@@ -22,7 +22,7 @@ from tests.fakes.meter import CountingMeter
 from tests.fakes.objects import BUSYBOX
 from tests.fakes.world import World, volume_names
 
-OWNER = "h2-contract"
+OWNER = f"contract-{os.getpid()}"
 _numbers = itertools.count(1)
 
 
@@ -36,7 +36,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         url = fake.url if fake else find_url("")
         meter = CountingMeter()
         runtime = await stack.enter_async_context(LibpodRuntime(url, meter=meter, request_timeout_s=30))
-        name = f"h2-c{os.getpid()}-{next(_numbers)}"
+        name = f"contract-c{os.getpid()}-{next(_numbers)}"
         pod = PodSpec(
             name=name,
             source=Source("/etc/podsupd/pods.d/h2.yaml"),
@@ -77,7 +77,7 @@ async def test_second_pod_of_a_name_is_a_conflict(world: World) -> None:
 async def test_pod_is_found_by_its_exact_name(world: World) -> None:
     """A pod whose id begins with another pod's name is not taken for it."""
     pod_id = await world.make_pod()
-    assert await world.runtime.observe_pod("h2-not-there") is None
+    assert await world.runtime.observe_pod("contract-not-there") is None
     assert await world.runtime.observe_pod(pod_id[:10]) is None
 
 
@@ -163,7 +163,7 @@ async def test_a_pod_goes_with_its_dead_containers(world: World) -> None:
 async def test_missing_image_is_not_found(world: World) -> None:
     """Creating never pulls: a missing image is told apart from a refusal."""
     pod_id = await world.make_pod()
-    spec = replace(world.spec, image="docker.io/library/h2-missing:latest")
+    spec = replace(world.spec, image="docker.io/library/contract-missing:latest")
     with pytest.raises(PodmanNotFound, match=r"cannot create container .*-main: .*image not known"):
         await world.runtime.create_container(CreateContainer(pod_id, world.pod, spec, "1:x"), world.labels)
     assert await world.runtime.image_id(spec.image) is None
@@ -321,7 +321,7 @@ async def test_empty_dirs_are_made_labelled_and_removed(world: World) -> None:
     before = await volume_names(world)
     assert before == {f"{world.pod.name}-data", f"{world.pod.name}-fast"}
     await world.runtime.remove_pod(pod_id)
-    await world.runtime.remove_volumes({OWNER_LABEL: OWNER, POD_LABEL: "h2-another"})
+    await world.runtime.remove_volumes({OWNER_LABEL: OWNER, POD_LABEL: "contract-another"})
     assert await volume_names(world) == before
     await world.runtime.remove_volumes(world.labels)
     assert await volume_names(world) == set()

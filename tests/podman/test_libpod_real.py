@@ -13,6 +13,7 @@ from typing import Any
 
 import podman
 import pytest
+from e2e.harness import free_port
 
 from podsupd.errors import PodmanUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url, service
@@ -34,7 +35,7 @@ from tests.fakes.objects import BUSYBOX, NGINX
 
 pytestmark = pytest.mark.podman
 
-PORT = 18210
+PORT = free_port()
 _numbers = itertools.count(1)
 
 
@@ -55,15 +56,15 @@ def witness() -> Any:
 @pytest.fixture
 async def name(runtime: LibpodRuntime) -> AsyncIterator[str]:
     """Yield a name for a pod, and remove the pod and its volumes at the end."""
-    name = f"h2-r{os.getpid()}-{next(_numbers)}"
+    name = f"libpod-r{os.getpid()}-{next(_numbers)}"
     yield name
     subprocess.run(["podman", "pod", "rm", "--force", "--time=0", "--ignore", name], check=True, capture_output=True)
-    await runtime.remove_volumes({OWNER_LABEL: "h2-real", POD_LABEL: name})
+    await runtime.remove_volumes({OWNER_LABEL: f"libpod-{os.getpid()}", POD_LABEL: name})
 
 
 def labels(pod: PodSpec) -> dict[str, str]:
     """Return the labels that make a pod ours."""
-    return {OWNER_LABEL: "h2-real", POD_LABEL: pod.name}
+    return {OWNER_LABEL: f"libpod-{os.getpid()}", POD_LABEL: pod.name}
 
 
 async def bring_up(runtime: LibpodRuntime, pod: PodSpec) -> ObservedPod:

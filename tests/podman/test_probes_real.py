@@ -23,7 +23,7 @@ from podsupd.probes import ProbeRunner, tree
 pytestmark = pytest.mark.podman
 
 NGINX, BUSYBOX = "docker.io/library/nginx:latest", "docker.io/library/busybox:latest"
-POD = "h3-probes"
+POD = f"probes-{os.getpid()}"  # of this run's own, so that two runs on one machine do not meet
 RUNTIMES = [name for name in ("runc", "crun") if shutil.which(name)]
 HYBRID = Path("/sys/fs/cgroup/unified")  # crun refuses to run where both versions of cgroups are mounted
 
@@ -157,7 +157,7 @@ def container(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         )
         wrapper.chmod(0o755)
         runtime = str(wrapper)
-    name = f"h3-exec-{request.param}"
+    name = f"{POD}-exec-{request.param}"
     run("podman", "--runtime", runtime, "run", "-d", "--replace", "--name", name, "--init", "--env", "COLOUR=blue",
         "--user", "1000:1000", "--workdir", "/tmp", BUSYBOX, "sleep", "100000")  # fmt: skip
     yield target_of(name)
@@ -246,7 +246,7 @@ async def test_a_paused_container_is_no_verdict(prober: ProbeRunner, infra: str)
 
 async def test_a_dead_pod_is_no_verdict_and_is_let_go(prober: ProbeRunner) -> None:
     """A probe of a pod that has just gone blames nothing, and keeps nothing of the pod alive."""
-    pod = "h3-gone"
+    pod = f"{POD}-gone"
     run("podman", "pod", "create", "--replace", "--name", pod, "--share", "net,pid")
     try:
         run("podman", "run", "-d", "--pod", pod, "--name", f"{pod}-c", BUSYBOX, "sleep", "1000")

@@ -1,6 +1,7 @@
 """podsupd in a container: the Containerfile builds, and drives the Podman whose socket it is given."""
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.harness import free_port
 
 pytestmark = [pytest.mark.hosts, pytest.mark.podman, pytest.mark.timeout(600)]
 
 REPO = Path(__file__).parents[2]
 SOCKET = "/run/podman/podman.sock"
-BASE = "localhost/podsupd-test-debian:12"
-IMAGE = "localhost/podsupd-test:latest"
-NAME = "podsupd-test-container"
-POD = "podsupd-test-incontainer"
+# Names and ports of this run's own, so that two runs on one machine do not meet.
+RUN = os.getpid()
+BASE = f"localhost/podsupd-test-debian:{RUN}"
+IMAGE = f"localhost/podsupd-test:{RUN}"
+NAME = f"podsupd-test-{RUN}"
+POD = f"podsupd-test-in-{RUN}"
+HOST_PORT, METRICS_PORT = free_port(), free_port()
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 MANIFEST = f"""\
@@ -31,7 +36,7 @@ spec:
   - name: web
     image: docker.io/library/nginx:latest
     imagePullPolicy: IfNotPresent
-    ports: [{{containerPort: 80, hostPort: 18510}}]
+    ports: [{{containerPort: 80, hostPort: {HOST_PORT}}}]
     livenessProbe: {{httpGet: {{port: 80, path: /}}, periodSeconds: 1}}
     readinessProbe: {{exec: {{command: [nginx, -t]}}, periodSeconds: 1, timeoutSeconds: 5}}
 ---
@@ -40,7 +45,7 @@ kind: PodPolicy
 metadata: {{name: {POD}}}
 spec:
   probes:
-  - {{name: host, from: Host, httpGet: {{port: 18510, path: /}}, periodSeconds: 1}}
+  - {{name: host, from: Host, httpGet: {{port: {HOST_PORT}, path: /}}, periodSeconds: 1}}
 """
 
 
@@ -83,7 +88,7 @@ def start(image: str, tmp_path: Path) -> Iterator[Callable[..., None]]:
     def begin(*flags: str) -> None:
         podman(
             "run", "-d", "--name", NAME, "--network=host", *flags,
-            "-e", "PODSUPD_METRICS__LISTEN=127.0.0.1:18511",
+            "-e", f"PODSUPD_METRICS__LISTEN=127.0.0.1:{METRICS_PORT}",
             "-v", f"{SOCKET}:{SOCKET}", "-v", f"{tmp_path}/pods.d:/etc/podsupd/pods.d:ro",
             "-v", f"{tmp_path}/state:/var/lib/podsupd", "-v", f"{tmp_path}/run:/run/podsupd", image,
         )  # fmt: skip

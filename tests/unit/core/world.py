@@ -149,7 +149,7 @@ class World:
                 self.seen = ObservedPod(f"pod{stamp}", spec.name, labels, "Created", infra, (), frozenset(shared))
             case CreateContainer(pod_id=pod_id, container=spec, digest=digest):
                 assert self.seen is not None
-                assert self.seen.id == pod_id
+                assert pod_id in {self.seen.id, self.seen.name}
                 assert all(c.name != spec.runtime_name for c in self.seen.containers), "created twice"
                 labels = {OWNER_LABEL: OWNER, CONTAINER_LABEL: spec.name, DIGEST_LABEL: digest}
                 container = ObservedContainer(
@@ -157,8 +157,12 @@ class World:
                 )
                 self.seen = replace(self.seen, containers=(*self.seen.containers, container))
             case StartContainer(container_id=container_id):
-                assert container_id not in self.leftovers, "started among what its last life left behind"
-                self.change(container_id, self._started)
+                assert self.of(container_id).id not in self.leftovers, "started among what its last life left behind"
+                # Podman starts a pod's infra container with its first one, and takes a name for an id.
+                infra = self.seen.infra if self.seen else None
+                if infra and infra.id != container_id and not infra.state.alive:
+                    self.change(infra.id, self._started)
+                self.change(self.of(container_id).id, self._started)
             case SignalContainer() | SignalLeftovers() | RemoveShelter():
                 self.apply_stop(action)
             case RemoveContainer(container_id=container_id):
@@ -230,9 +234,9 @@ class World:
         assert container is self.seen.infra or container.labels.get(OWNER_LABEL) == OWNER, "somebody else's container"
 
     def of(self, container_id: str) -> ObservedContainer:
-        """Find a container by id."""
+        """Find a container by id or by its name in Podman."""
         assert self.seen is not None
-        return next(c for c in self.of_all() if c.id == container_id)
+        return next(c for c in self.of_all() if container_id in {c.id, c.name})
 
     def named(self, name: str) -> ObservedContainer:
         """Find a container by its manifest name."""

@@ -108,6 +108,14 @@ async def test_an_event_wakes_the_worker_of_its_pod_only(rig: Rig, kind: str) ->
     assert rig.poked() == ["a"]
 
 
+async def test_an_image_event_wakes_everybody(rig: Rig) -> None:
+    """Whoever waits for an image looks as soon as one is imported or tagged."""
+    await rig.up(pod("a"), pod("b"))
+    await rig.quiet()
+    rig.fleet.poke(RuntimeEvent("image", "tag", "d" * 64, "", "", None))
+    assert rig.poked() == ["a", "b"]
+
+
 async def test_a_pod_that_podman_has_just_made_is_known_by_its_name(rig: Rig) -> None:
     """An event may come before the first relist that shows the pod's id."""
     await rig.up(pod("a"))

@@ -1,13 +1,17 @@
 """What a worker does when Podman, the disk or a process does not do as planned, on the fake libpod."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from engine.rig import Rig, pod
 
+from podsupd.engine.changes import Changes
 from podsupd.errors import StateUnavailable
+from podsupd.model.observed import RuntimeEvent
 from podsupd.model.plan import Intent
 from podsupd.model.spec import BackoffSpec
+from podsupd.model.status import ChangeState
 from tests.fakes.libpod import Fault
 
 SLOW = BackoffSpec(initial_s=60.0)
@@ -20,14 +24,12 @@ def pid_of(rig: Rig, name: str) -> int:
 
 
 async def test_a_pod_is_made_in_order_and_remembered_before(rig: Rig) -> None:
-    """What is about to be done is on disk first; then pod, infra, containers, starts, each once."""
+    """What is about to be done is on disk first; then the pod, and its containers one after the other, each once."""
     await rig.want(pod("a", "x", "y"))
     await rig.until(lambda: rig.settled("a"), "the pod up")
     doing = [name for name, _ in rig.fake.calls if name in {"save", "create_pod", "create_container", "start"}]
     assert doing[:2] == ["save", "create_pod"]
-    assert [d for d in doing if d != "save"] == ["create_pod", "start", "create_container", "create_container"] + [
-        "start"
-    ] * 2
+    assert [d for d in doing if d != "save"] == ["create_pod", *["create_container", "start"] * 2]
 
 
 async def test_a_death_told_by_a_pidfd_is_healed_without_relist_and_event(rig: Rig) -> None:
@@ -160,3 +162,38 @@ async def test_a_newer_wish_ends_the_rest_of_an_older_plan(rig: Rig) -> None:
 async def _called(rig: Rig, operation: str) -> None:
     while not rig.of(operation):
         await asyncio.sleep(0)
+
+
+async def test_an_image_imported_after_a_failed_pull_is_used_long_before_the_next_pull(rig: Rig) -> None:
+    """The back-off is the registry's; what is here already needs none."""
+    missing = "localhost:1/nothing:latest"
+    spec = replace(pod("a").containers[0], image=missing)
+    await rig.want(replace(pod("a"), containers=(spec,)))
+    await rig.until(lambda: "BackOff" in rig.journal.reasons("a"), "the back-off")
+    assert len(rig.of("pull")) == 1
+    rig.fake.images[missing] = "1" * 64
+    rig.fleet.poke(RuntimeEvent("image", "tag", "1" * 64, "", "", None))
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    assert len(rig.of("pull")) == 1
+
+
+async def test_a_start_is_not_done_while_an_earlier_stop_runs_its_course(rig: Rig) -> None:
+    """`podsupd start` during a stop tells what it waits for, and is done when the container runs anew."""
+    await rig.up(pod("a"))
+    rig.fake.stubborn["a-main"] = {"SIGTERM"}
+    worker, changes = rig.fleet.workers["a"], Changes()
+    stop = changes.add("stop", worker.view(), "main")
+    await rig.fleet.intend("a", Intent(stopped_containers=frozenset({"main"})))
+    await rig.until(lambda: rig.of("kill"), "the signal")
+    start = changes.add("start", worker.view(), "main")
+    await rig.fleet.intend("a", Intent())
+    await rig.until(lambda: worker.view().fresh and "main" in worker.view().plan.waiting, "the wait")  # type: ignore[union-attr]
+    assert changes.judge(stop.id, worker.view()).state is ChangeState.SUPERSEDED
+    waits = changes.judge(start.id, worker.view())
+    assert (waits.state, waits.message[:26]) == (ChangeState.PENDING, "waiting for main (Stopping")
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main", 143)
+    rig.deaths.tell(pid)
+    await rig.until(lambda: rig.settled("a"), "the container up again")
+    assert changes.judge(start.id, worker.view()).state is ChangeState.DONE
+    assert rig.fake.container("a-main")["State"]["Running"]
