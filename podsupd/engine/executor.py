@@ -103,6 +103,9 @@ class Executor:
         await self._runtime.signal_container(action.container_id, action.signal)
         if action.everyone and first_first:
             failed = await self._attempt(others()) or failed
+        if action.container:
+            # Made at once, with 0: a rate over a series that appears with its first kill misses that kill.
+            self._meter.stop_killed(pod, action.container, 0)
         if kill and not action.again:
             self._killed(pod, action.container, ("its first process", *found), tell)
         if failed and not kill and not action.step:

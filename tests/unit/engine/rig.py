@@ -191,7 +191,8 @@ class CountingMissed(CountingMeter):
 
     def stop_killed(self, pod: str, container: str, processes: int) -> None:
         """Remember them."""
-        self.killed.append((pod, container, processes))
+        if processes:
+            self.killed.append((pod, container, processes))
 
     def missed_event(self) -> None:
         """Count it."""
