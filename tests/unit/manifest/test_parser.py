@@ -136,7 +136,7 @@ spec:
   - {name: inside, exec: {container: a, command: [test, -f, /ok]}, onFailure: None}
   - {name: port, httpGet: {port: web, host: 127.0.0.1, path: ok, scheme: HTTPS}}
   backoff: {initialSeconds: 0.5, maxSeconds: 2, resetSeconds: 60, recreateAfterFailures: 2}
-  stop: {scope: All, sequence: [{signal: SIGTERM, seconds: 2}, {signal: SIGRTMIN+3, seconds: 0.5}]}
+  stop: {scope: All, sequence: [{signal: SIGTERM, seconds: 0}, {signal: SIGRTMIN+3, seconds: 0.0}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -177,7 +177,7 @@ def test_every_supported_field_arrives() -> None:
         VolumeSpec("bare", EmptyDir()),
     )
     assert pod.backoff == BackoffSpec(0.5, 2.0, 60.0, 2)
-    assert pod.stop == StopSpec(StopScope.ALL, (StopStep("SIGTERM", 2.0), StopStep("SIGRTMIN+3", 0.5)))
+    assert pod.stop == StopSpec(StopScope.ALL, (StopStep("SIGTERM", 0.0), StopStep("SIGRTMIN+3", 0.0)))
     assert pod.probes == (
         ProbeSpec(
             name="by-name",
