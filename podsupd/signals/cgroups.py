@@ -88,22 +88,26 @@ class Shelters:
         return self._ours
 
     def _shelter(self, container_id: str, pid: int) -> None:
-        known = self._known()
+        self._known()
         self._find_home(container_id, pid)
         homes = self._homes[container_id]
         if not _others(homes, pid):
             return
         pairs: dict[Path, Path] = {}
         try:
-            for home in homes:
-                pairs[home] = hierarchies.make_beside(home, container_id)
-                known[container_id] = tuple(pairs.values())
+            self._make(container_id, homes, pairs)
             _move_all(pairs, pid, container_id)
         except OSError as error:
             self._undo(container_id, pairs)
             raise CgroupUnavailable(
                 f"cannot keep the processes of container {container_id[:12]} from the runtime's kill: {error}"
             ) from error
+
+    def _make(self, container_id: str, homes: tuple[Path, ...], pairs: dict[Path, Path]) -> None:
+        """Make our cgroups, each known as soon as it is there."""
+        for home in homes:
+            pairs[home] = hierarchies.make_beside(home, container_id)
+            self._known()[container_id] = tuple(pairs.values())
 
     def _find_home(self, container_id: str, pid: int) -> None:
         try:
@@ -132,8 +136,8 @@ class Shelters:
         if not _others(homes, 0):
             return
         try:
-            pairs = {home: hierarchies.make_beside(home, container_id) for home in homes if home.exists()}
-            self._known()[container_id] = tuple(pairs.values())
+            pairs: dict[Path, Path] = {}
+            self._make(container_id, homes, pairs)
             _move_all(pairs, 0, container_id)
         except (OSError, CgroupUnavailable) as error:
             # The runtime removes the container's cgroup meanwhile: then it has killed whoever was in it.
@@ -145,6 +149,9 @@ class Shelters:
             if pid and container_id not in self._homes:
                 with suppress(CgroupUnavailable):
                     self._find_home(container_id, pid)
+            if not pid and container_id not in known:
+                self._homes.pop(container_id, None)
+                self._told.pop(container_id, None)
         return {c: tuple(p.pid for p in _living(known[c])) for c in lives if c in known}
 
     def _signal(self, container_id: str, name: str, step: int, pid: int) -> tuple[str, ...]:
@@ -152,7 +159,11 @@ class Shelters:
         told = self._told.setdefault(container_id, set())
         known = self._known().get(container_id, ())
         if pid and container_id not in self._homes:
-            self._find_home(container_id, pid)
+            try:
+                self._find_home(container_id, pid)
+            except CgroupUnavailable:
+                if not known:
+                    raise
         homes = self._homes.get(container_id, ()) if pid else ()
         new: list[Process] = []
         done: set[Process] = set()

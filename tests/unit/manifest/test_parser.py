@@ -216,7 +216,7 @@ def test_a_variable_set_twice_is_a_warning() -> None:
     """The last value wins as in a cluster, and the slip is said."""
     (warning,) = parse(EVERYTHING, "all.yaml").warnings
     assert str(warning) == (
-        'all.yaml:27: spec.containers[0].env[2].name: "A" is already set on line 27: the last value is used'
+        'all.yaml:28: spec.containers[0].env[2].name: "A" is already set on line 28: the last value is used'
     )
 
 
