@@ -19,6 +19,7 @@ from podsupd.engine.fleet import Fleet
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
+from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import guarded
 from podsupd.engine.worker import Tools
@@ -32,7 +33,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import PidfdWatcher, Shelters
+from podsupd.signals import HostProcesses, PidfdWatcher, Shelters
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -161,7 +162,8 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
-    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed)
+    processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
+    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, processes)
     return _Engine(fleet, desires, observer, puller, prober, probe_memory, control)
 
 

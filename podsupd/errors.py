@@ -64,5 +64,9 @@ class CgroupUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """A cgroup of ours cannot be made, filled or removed: a stop does without it, and says so."""
 
 
+class ProcessesUnavailable(PodsupdError):  # noqa: N818  as TracingUnavailable
+    """The containers' processes cannot be looked at from here: say what is missing."""
+
+
 class StateUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """state.db cannot be written: no destructive action until it can, everything else goes on."""

@@ -13,6 +13,7 @@ from podsupd.model.plan import (
     Now,
     PodMemory,
 )
+from podsupd.model.processes import Member, PodProcesses, ProcessCount, ProcessRecords
 from podsupd.model.spec import ProbeSpec
 from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus
 
@@ -248,6 +249,21 @@ class Shelters(Protocol):
         ...
 
 
+class ProcessTable(Protocol):
+    """The processes of this host. Both methods block, for microseconds a process: call them in a thread."""
+
+    def records(self, members: Sequence[Member]) -> ProcessRecords:
+        """Read the processes of one pod's containers, and of whoever else is in their PID namespaces."""
+        ...
+
+    def counts(self, pods: Mapping[str, Sequence[Member]]) -> Mapping[str, ProcessCount]:
+        """Count the processes of all these pods (name -> containers) in one walk.
+
+        A pod whose containers run and whose processes are hidden from us is left out.
+        """
+        ...
+
+
 class Notifier(Protocol):
     """systemd's notify socket; all no-ops when there is none."""
 
@@ -356,6 +372,18 @@ class Control(Protocol):
 
     async def prune(self, *, confirm: bool) -> Mapping[str, str]:
         """Return the removals held, by pod with the reason; with confirm release them."""
+        ...
+
+    async def processes(self, pod: str) -> PodProcesses:
+        """Return the tree of a pod's processes. Raises ProcessesUnavailable."""
+        ...
+
+    async def count_processes(self) -> None:
+        """Count the processes of all pods, unless that was done a moment ago. Raises nothing."""
+        ...
+
+    def process_counts(self) -> Mapping[str, ProcessCount]:
+        """Return what count_processes counted last, by pod; empty where processes cannot be looked at."""
         ...
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:

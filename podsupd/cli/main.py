@@ -149,6 +149,17 @@ def status(
 
 @app.command(rich_help_panel="Pods")
 @_answers
+def ps(
+    pod: Annotated[str, typer.Argument(metavar="POD")], *, output: Output = Format.TABLE, socket: Socket = None
+) -> None:
+    """Show the tree of a pod's processes, and what each does with signals."""
+    from podsupd.cli import ps as command  # noqa: PLC0415
+
+    command.ps(Client(socket), pod, output)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
 def restart(
     target: Target,
     *,

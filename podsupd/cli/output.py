@@ -42,6 +42,13 @@ def one_line(text: str, most: int = 160) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """Return a text that a terminal shows and does not obey: escapes, newlines and the like by their numbers."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def coloured(word: str) -> Text:
     """Return a word with the colour of its meaning, if it has one."""
     if word in _BAD:

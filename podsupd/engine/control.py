@@ -12,10 +12,12 @@ from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
+from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, PodMemory
+from podsupd.model.processes import PodProcesses, ProcessCount
 from podsupd.model.status import (
     Change,
     ChangeState,
@@ -46,6 +48,7 @@ class Engine:
         runtime: Runtime,
         clock: Clock,
         changed: Broadcast,
+        processes: ProcessMap,
     ) -> None:
         self._fleet = fleet
         self._desires = desires
@@ -54,6 +57,7 @@ class Engine:
         self._runtime = runtime
         self._clock = clock
         self._changed = changed
+        self._processes = processes
         self._changes = Changes()
 
     # -- health
@@ -212,6 +216,20 @@ class Engine:
         if confirm and held:
             await self._desires.release(frozenset(held))
         return held
+
+    # -- processes
+
+    async def processes(self, pod: str) -> PodProcesses:
+        """Return the tree of a pod's processes. Raises LookupError, ProcessesUnavailable."""
+        return await self._processes.tree(self._worker(pod, None).view())
+
+    async def count_processes(self) -> None:
+        """Count the processes of all pods, unless that was done a moment ago. Raises nothing."""
+        await self._processes.count(self._views())
+
+    def process_counts(self) -> Mapping[str, ProcessCount]:
+        """Return what count_processes counted last, by pod; empty where processes cannot be looked at."""
+        return self._processes.counts()
 
     # -- history and logs
 

@@ -7,5 +7,6 @@ never trusted across an await without its start time: PIDs are reused.
 from podsupd.signals.cgroups import Shelters
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
+from podsupd.signals.processes import HostProcesses
 
-__all__ = ["PidfdWatcher", "Shelters", "process_start_time"]
+__all__ = ["HostProcesses", "PidfdWatcher", "Shelters", "process_start_time"]

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from podsupd import log
 from podsupd.errors import CgroupUnavailable
-from podsupd.signals import hierarchies, pipes, processes
+from podsupd.signals import held, hierarchies, pipes
+from podsupd.signals.held import Process
 from podsupd.signals.pipes import Outputs
-from podsupd.signals.processes import Process
 
 T = TypeVar("T")
 
@@ -184,11 +184,11 @@ class Shelters:
 
     def _send(self, process: Process, number: int, container_id: str) -> bool:
         try:
-            with processes.held(process.pid) as found:
+            with held.held(process.pid) as found:
                 # It is the same process, and still the container's.
                 if found is None or found[1] != process or not _belongs(process.pid, container_id):
                     return False
-                return processes.send(found[0], number)
+                return held.send(found[0], number)
         except OSError as error:
             raise CgroupUnavailable(f"cannot send signal {number} to process {process}: {error}") from error
 
@@ -215,7 +215,7 @@ def _number(name: str) -> int:
 def _living(paths: tuple[Path, ...]) -> list[Process]:
     """Return who is in any of these cgroups, once each."""
     numbers = dict.fromkeys(pid for path in paths for pid in hierarchies.pids(path))
-    return [p for p in map(processes.read, numbers) if p is not None]
+    return [p for p in map(held.read, numbers) if p is not None]
 
 
 def _others(homes: tuple[Path, ...], pid: int) -> bool:
@@ -247,7 +247,7 @@ def _move_all(pairs: Mapping[Path, Path], first: int, container_id: str) -> None
 
 
 def _move(pid: int, path: Path, container_id: str) -> bool:
-    with processes.held(pid) as found:
+    with held.held(pid) as found:
         if found is None or not _belongs(pid, container_id):
             return False
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from podsupd.signals import processes
+from podsupd.signals import held
 
 CONMON = "conmon"
 AT_ONCE = 65536  # the size of a pipe (pipe(7))
@@ -27,7 +27,7 @@ def open_outputs(pid: int) -> list[int]:
     with suppress(OSError):
         status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         parent = int(status[status.rindex(")") + 2 :].split()[1])
-        conmon = processes.read(parent)
+        conmon = held.read(parent)
         if conmon is None or conmon.command != CONMON:
             return opened
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC

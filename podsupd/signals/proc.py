@@ -1,9 +1,14 @@
 """Reading /proc (proc(5))."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-# Counted from the field after comm, which is the third: starttime is field 22.
-_START_TIME = 22 - 3
+from podsupd.core.processes import parse_stat
+
+# The kernel answers with as much as is asked for; a status has some 1.5 KiB, a command line may have megabytes.
+_READ_MAX = 16 * 1024
 
 
 def process_start_time(pid: int) -> int | None:
@@ -12,8 +17,31 @@ def process_start_time(pid: int) -> int | None:
     PID and start time together name a process for as long as the machine is up.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return parse_stat(Path(f"/proc/{pid}/stat").read_bytes()).start_ticks
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # comm is in parentheses and may hold anything, parentheses and newlines too: the last one ends it.
-    return int(stat.rpartition(b")")[2].split()[_START_TIME])
+
+
+@contextmanager
+def opened(directory: str) -> Iterator[int]:
+    """Yield a descriptor of a /proc/PID: what is read through it is of this process, or fails once it is gone.
+
+    Raises OSError when there is none.
+    """
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def read(path: str, directory: int | None = None, most: int = _READ_MAX) -> bytes:
+    """Return the beginning of a file of /proc; OSError when the process is gone or may not be looked at."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        text = b""
+        while len(text) < most and (more := os.read(fd, most - len(text))):
+            text += more
+        return text
+    finally:
+        os.close(fd)

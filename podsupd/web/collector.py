@@ -1,12 +1,13 @@
-"""Gauges computed from the engine's snapshot at each scrape: nothing is kept, so nothing can be stale."""
+"""Gauges computed from the engine's snapshot at each scrape: nothing is kept here, so nothing can be stale."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import podsupd
 from podsupd.model.desired import FileState
+from podsupd.model.processes import ProcessCount
 from podsupd.model.status import DaemonStatus, PodStatus
 from podsupd.ports import Control
 
@@ -28,6 +29,7 @@ class SnapshotCollector(Collector):
             pods = self.control.pods()
             yield from _pods(pods)
             yield from _containers(pods)
+            yield from _processes(self.control.process_counts())
 
 
 def _daemon(daemon: DaemonStatus) -> Iterator[Metric]:
@@ -90,3 +92,17 @@ def _containers(pods: Iterable[PodStatus]) -> Iterator[Metric]:
                 info = {"reason": death.reason, "exit_code": str(death.exit_code), "signal": death.signal or ""}
                 last.add_metric(key, info)
     yield from (ready, restarts, backoff, state, last)
+
+
+def _processes(counts: Mapping[str, ProcessCount]) -> Iterator[Metric]:
+    processes = GaugeMetricFamily(
+        "podsupd_pod_processes", "Processes of the pod, infra's and zombies among them.", labels=("pod",)
+    )
+    zombies = GaugeMetricFamily(
+        "podsupd_pod_zombies", "Processes of the pod that are dead and that their parent did not reap.", labels=("pod",)
+    )
+    for pod, count in counts.items():
+        processes.add_metric((pod,), count.processes)
+        zombies.add_metric((pod,), count.zombies)
+    yield processes
+    yield zombies

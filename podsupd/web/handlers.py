@@ -40,6 +40,11 @@ async def get_pod(request: web.Request, _query: Query) -> web.StreamResponse:
     return answer(shapes.pod(find_pod(request)))
 
 
+async def get_processes(request: web.Request, _query: Query) -> web.StreamResponse:
+    """GET /v1/pods/{pod}/processes."""
+    return answer(shapes.processes(await request.app[CONTROL].processes(find_pod(request).name)))
+
+
 async def list_plans(request: web.Request, _query: Query) -> web.StreamResponse:
     """GET /v1/plan."""
     return answer({"items": [shapes.plan(plan) for plan in request.app[CONTROL].plans()]})

@@ -24,6 +24,7 @@ async def readyz(request: web.Request, query: Query) -> web.StreamResponse:
 
 async def metrics(request: web.Request, _query: Query) -> web.StreamResponse:
     """GET /metrics: Prometheus text, or OpenMetrics when Accept asks for it."""
+    await request.app[CONTROL].count_processes()
     body, content_type = request.app[METER].exposition(request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
 

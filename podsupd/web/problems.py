@@ -20,6 +20,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.PodmanUnavailable, 503),
     (errors.PodmanError, 502),
     (errors.StateUnavailable, 503),
+    (errors.ProcessesUnavailable, 503),
     (errors.ConfigError, 422),
     (errors.PodsupdError, 500),
 )

@@ -43,6 +43,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", handlers.openapi, "This document", Answer(schema="Any")),
     Route("GET", "/v1/pods", handlers.list_pods, "All pods, by name", Answer(schema="PodList")),
     Route("GET", "/v1/pods/{pod}", handlers.get_pod, "One pod", Answer(schema="Pod"), errors=(404,)),
+    Route(
+        "GET",
+        "/v1/pods/{pod}/processes",
+        handlers.get_processes,
+        "The tree of a pod's processes, depth first",
+        Answer(schema="PodProcesses"),
+        errors=(404, 503),
+    ),
     *(
         Route(
             "POST",

@@ -181,6 +181,27 @@ SCHEMAS: dict[str, Json] = {
         {"apiVersion": {"const": "v1"}, "kind": {"const": "PodList"}, "metadata": {"type": "object"}}
         | {"items": _list(_ref("Pod"))}
     ),
+    "Process": _object(
+        {
+            "pid": _INTEGER,
+            "hostPID": _INTEGER,
+            "parent": _maybe(_INTEGER),
+            "hostParent": _maybe(_INTEGER),
+            "depth": _INTEGER,
+            "container": _maybe(_STRING),
+            "origin": {"enum": ["infra", "container", "exec", "host", "unknown"]},
+            "command": _STRING,
+            "commandLine": _list(_STRING),
+            "state": _STRING,
+            "startedAt": _TIME,
+            "orphan": _BOOLEAN,
+            "zombie": _BOOLEAN,
+            "signals": _object({name: _list(_STRING) for name in ("caught", "ignored", "blocked", "pending")}),
+        }
+    ),
+    "PodProcesses": _object(
+        {"pod": _STRING, "sharedPIDNamespace": _BOOLEAN, "omitted": _INTEGER, "processes": _list(_ref("Process"))}
+    ),
     "Change": _object(
         {
             "id": _STRING,

@@ -8,6 +8,7 @@ from typing import Any
 from podsupd.model.desired import DesiredFile, Problem
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Death
+from podsupd.model.processes import PodProcesses, Process
 from podsupd.model.status import (
     Change,
     Condition,
@@ -231,3 +232,37 @@ def log_line(value: LogLine) -> Json:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
+
+
+def processes(found: PodProcesses) -> Json:
+    """Return the processes of a pod; a list, since a tree may be deeper than a parser of JSON goes."""
+    return {
+        "pod": found.pod,
+        "sharedPIDNamespace": found.shared,
+        "omitted": found.omitted,
+        "processes": [_process(process) for process in found.processes],
+    }
+
+
+def _process(process: Process) -> Json:
+    return {
+        "pid": process.pid,
+        "hostPID": process.host_pid,
+        "parent": process.parent,
+        "hostParent": process.host_parent,
+        "depth": process.depth,
+        "container": process.container,
+        "origin": process.origin.value,
+        "command": process.name,
+        "commandLine": list(process.arguments),
+        "state": process.state,
+        "startedAt": timestamp(process.started),
+        "orphan": process.orphan,
+        "zombie": process.zombie,
+        "signals": {
+            "caught": list(process.caught),
+            "ignored": list(process.ignored),
+            "blocked": list(process.blocked),
+            "pending": list(process.pending),
+        },
+    }

@@ -119,6 +119,7 @@ def test_it_supervises_with_the_documented_flags(start: Callable[..., None]) -> 
     flags = re.findall(r"--cap-add (\S+)", (REPO / "Containerfile").read_text())
     start("--pid=host", "--cap-add", flags[0])
     until("all probes pass", lambda: [each["passing"] for each in probes().values()] == [True] * 3)
+    assert web_processes() >= 2
     before = podman("container", "inspect", f"{POD}-web", "-f", "{{.Id}} {{.State.StartedAt}}")
     podman("stop", "-t", "5", NAME)
     assert podman("container", "inspect", NAME, "-f", "{{.State.ExitCode}}").strip() == "0"
@@ -133,6 +134,7 @@ def test_without_capabilities_it_says_what_is_missing(start: Callable[..., None]
     until("the other probes pass", lambda: [name for name, each in probes().items() if each["passing"]] != [])
     until("the pod-local probe says why", lambda: "CAP_SYS_ADMIN" in probes()["web/liveness"]["message"])
     assert probes()["host"]["passing"]
+    assert web_processes() >= 2  # by their cgroup, which anybody may read
 
 
 def test_without_the_hosts_pids_it_goes_by_podmans_word(start: Callable[..., None]) -> None:
@@ -141,6 +143,9 @@ def test_without_the_hosts_pids_it_goes_by_podmans_word(start: Callable[..., Non
     until("the host's probe passes", lambda: bool(probes().get("host", {}).get("passing")))
     assert "--pid=host" in logs()
     assert probes()["web/liveness"]["passing"] is not False
+    refused = subprocess.run(["podman", "exec", NAME, "podsupd", "ps", POD], check=False, capture_output=True)
+    assert refused.returncode == 1
+    assert b"--pid=host" in refused.stderr
     podman("kill", f"{POD}-web")
     until("it is restarted", lambda: "restartCount" in shown() and restarts() >= 1)
 
@@ -154,6 +159,12 @@ def logs() -> str:
 def shown() -> str:
     """Return the pod as the daemon in the container shows it."""
     return podman("exec", NAME, "podsupd", "status", POD, "-o", "json", check=False)
+
+
+def web_processes() -> int:
+    """Return how many processes of the web container the daemon in the container sees: nginx and its workers."""
+    body = json.loads(podman("exec", NAME, "podsupd", "ps", POD, "-o", "json"))
+    return sum(1 for p in body["processes"] if p["container"] == "web" and p["origin"] == "container")
 
 
 def restarts() -> int:

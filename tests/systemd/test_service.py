@@ -59,6 +59,18 @@ def test_probes_of_every_vantage_work_inside_the_sandbox(host: Any) -> None:
     host.until("probes succeeded from everywhere", lambda: vantages() == {"Pod", "Container", "Host"}, 60)
 
 
+def test_processes_are_seen_from_within_the_sandbox(host: Any) -> None:
+    """From the hardened unit, under systemd's cgroups, each process of the pod is told with its container."""
+    body = json.loads(host.run("podsupd", "ps", POD, "-o", "json"))
+    told = {(p["container"], p["origin"], p["commandLine"][0].split(":")[0]) for p in body["processes"]}
+    assert {(None, "infra", "/catatonit"), ("nginx-server", "container", "nginx")} <= told
+    assert ("busybox-client", "container") in {(container, origin) for container, origin, _ in told}
+    metrics = host.run("curl", "-sS", "http://127.0.0.1:9911/metrics")
+    counted = re.search(rf'^podsupd_pod_processes\{{pod="{POD}"\}} ([0-9.]+)$', metrics, re.MULTILINE)
+    assert counted
+    assert float(counted[1]) >= 4
+
+
 def test_an_exec_probe_has_the_rights_that_the_container_has(host: Any) -> None:
     """The unit's sandbox does not reach the commands of exec probes: capabilities and no_new_privs are Podman's."""
     same = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from podsupd.errors import CgroupUnavailable
-from podsupd.signals import Shelters, pipes, processes
+from podsupd.signals import Shelters, held, pipes
 from podsupd.signals.pipes import Outputs
 
 ID = "cd" * 32
@@ -44,21 +44,21 @@ async def test_a_container_that_has_no_cgroup_of_ours_has_nobody_to_signal(shelt
 def test_a_process_is_signalled_through_its_descriptor_only() -> None:
     """Who ended meanwhile gets nothing, whoever has the number now."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
-        with processes.held(child.pid) as found:
+        with held.held(child.pid) as found:
             assert found is not None
             pidfd, process = found
-            assert process == processes.read(child.pid)
+            assert process == held.read(child.pid)
             assert str(process).endswith(f"(pid {child.pid})")
-            assert processes.send(pidfd, signal.SIGKILL)
+            assert held.send(pidfd, signal.SIGKILL)
             child.wait(10)
-            assert not processes.send(pidfd, signal.SIGKILL)
-        with processes.held(child.pid) as found:
+            assert not held.send(pidfd, signal.SIGKILL)
+        with held.held(child.pid) as found:
             assert found is None
 
 
 def test_a_command_cannot_fake_a_line_of_an_event() -> None:
     """A process names itself as it likes."""
-    assert str(processes.Process(1, 2, "a\n) b\x1b[31m")) == "a?) b?[31m (pid 1)"
+    assert str(held.Process(1, 2, "a\n) b\x1b[31m")) == "a?) b?[31m (pid 1)"
 
 
 def test_only_a_conmons_pipes_are_opened() -> None:

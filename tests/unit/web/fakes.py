@@ -4,10 +4,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import ContainerState, Incarnation, LogLine, ObservedContainer, ObservedPod
 from podsupd.model.plan import Death
+from podsupd.model.processes import Origin, PodProcesses, Process, ProcessCount
 from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
@@ -144,6 +146,32 @@ def orphan() -> PodStatus:
     )  # fmt: skip
 
 
+def process(pid: int, parent: int | None, depth: int, container: str | None, *arguments: str, **fields: Any) -> Process:
+    """Return a process of the example pod, whose PID on the host is 4000 more."""
+    origin = Origin.CONTAINER if container else Origin.INFRA
+    plain = Process(
+        pid, pid + 4000, parent, parent and parent + 4000, depth, container, origin, "x", arguments, "sleeping",
+        STARTED, orphan=False, zombie=False, caught=(), ignored=(), blocked=(), pending=(),
+    )  # fmt: skip
+    return replace(plain, **fields)
+
+
+def tree() -> PodProcesses:
+    """Return the processes of the example pod, with one of each kind and a hostile one."""
+    nginx = {"caught": ("SIGHUP", "SIGQUIT", "SIGTERM"), "ignored": ("SIGPIPE",)}
+    found = (
+        process(1, None, 0, None, "/catatonit", "-P"),
+        process(19, 1, 1, "busybox-client", "sleep", "1000", orphan=True),
+        process(6, None, 0, "nginx-server", "nginx: master process", **nginx),
+        process(11, 6, 1, "nginx-server", "nginx: worker process", **nginx),
+        process(30, 11, 2, "nginx-server", "cgi", blocked=("SIGUSR1",), pending=("SIGUSR1",)),
+        process(12, 6, 1, "nginx-server", name="nginx", state="zombie", zombie=True),
+        process(24, None, 0, "busybox-client", "sh", "-c", "a\x1b[31m\nb\x9b\u202e", origin=Origin.EXEC),
+        process(25, None, 0, None, "nsenter", origin=Origin.HOST),
+    )
+    return PodProcesses("my-shared-pod", shared=True, processes=found)
+
+
 def event(number: int, pod: str = "my-shared-pod", **fields: str | None) -> Event:
     """Return an event of the client's container."""
     plain = Event(number, "2026-11-22T06:27:14.833527Z", pod, "busybox-client", "Warning", "BackOff", "it crashed")
@@ -176,6 +204,10 @@ class FakeControl:
             LogLine("nginx-server", "stdout", "GET / 200"),
             LogLine("busybox-client", "stderr", "x"),
         ]
+    )
+    tree_: PodProcesses = field(default_factory=tree)
+    counts: dict[str, ProcessCount] = field(
+        default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
     held: dict[str, str] = field(default_factory=lambda: {"old-pod": "2 files vanished at once"})
     files: tuple[DesiredFile, ...] = (
@@ -251,6 +283,16 @@ class FakeControl:
     async def prune(self, *, confirm: bool) -> Mapping[str, str]:
         self.calls.append(("prune", confirm))
         return self.held
+
+    async def processes(self, pod: str) -> PodProcesses:
+        self._fail()
+        return replace(self.tree_, pod=pod)
+
+    async def count_processes(self) -> None:
+        self.counts = {pod: replace(count, zombies=count.zombies + 1) for pod, count in self.counts.items()}
+
+    def process_counts(self) -> Mapping[str, ProcessCount]:
+        return self.counts
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
         found = [e for e in self.history if e.id > since and pod in (None, e.pod)]

@@ -89,6 +89,8 @@ def test_names_and_labels_are_the_contract() -> None:
         "events_total": set(),
         "missed_events_total": set(),
         "event_stream_reconnects_total": set(),
+        "pod_processes": {"pod"},
+        "pod_zombies": {"pod"},
         "config_files": {"state"},
         "config_last_success_timestamp_seconds": set(),
     }
@@ -116,6 +118,9 @@ def test_values_are_those_of_the_snapshot() -> None:
     assert value(meter, "container_state", **client, state="running", reason="") == 0
     labels = {"reason": "OOMKilled", "exit_code": "137", "signal": "SIGKILL"}
     assert value(meter, "container_last_terminated_info", **client, **labels) == 1
+    assert value(meter, "pod_processes", pod="my-shared-pod") == 8
+    assert value(meter, "pod_zombies", pod="my-shared-pod") == 1
+    assert value(meter, "pod_processes", pod="old-pod") == 0
     assert value(meter, "config_files", state="Loaded") == 1
     assert value(meter, "config_files", state="Invalid") == 0
 
@@ -142,6 +147,19 @@ def test_what_is_not_known_is_left_out() -> None:
         "podsupd_last_relist_timestamp_seconds",
         "podsupd_config_last_success_timestamp_seconds",
     }
+
+
+def test_processes_that_cannot_be_seen_are_not_none() -> None:
+    """Where processes cannot be counted there is no series, instead of a 0 that would be a lie."""
+    meter = fed(FakeControl(counts={}))
+    assert value(meter, "pod_processes", pod="my-shared-pod") is None
+    assert value(meter, "pod_zombies", pod="my-shared-pod") is None
+
+
+async def test_a_scrape_counts_first(client: aiohttp.ClientSession) -> None:
+    """A scrape tells the processes of now, not those of the scrape before."""
+    async with client.get("/metrics") as response:
+        assert 'podsupd_pod_zombies{pod="my-shared-pod"} 2.0' in await response.text()
 
 
 async def test_openmetrics_is_negotiated(client: aiohttp.ClientSession) -> None:
