@@ -33,7 +33,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import HostProcesses, PidfdWatcher
+from podsupd.signals import HostProcesses, PidfdWatcher, Shelters
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -88,6 +88,7 @@ class _Edges:
     history: HistoryDb
     state: StateDb
     processes: PidfdWatcher
+    shelters: Shelters
     runtime: LibpodRuntime
     probes: ProbeRunner
 
@@ -133,11 +134,12 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             runtime=edges.runtime,
             state=edges.state,
             clock=edges.clock,
-            executor=Executor(edges.runtime, puller, held.owner_id),
+            executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id),
             puller=puller,
             prober=prober,
             probe_memory=probe_memory,
             processes=edges.processes,
+            shelters=edges.shelters,
             events=events,
             meter=edges.meter,
             info=lambda: observer.info,
@@ -179,6 +181,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             history=HistoryDb(settings.state.dir, settings.state.keep_days, settings.state.max_mb),
             state=StateDb(settings.state.dir),
             processes=PidfdWatcher(),
+            shelters=Shelters(),
             runtime=runtime,
             probes=ProbeRunner(
                 runtime,
@@ -190,6 +193,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         stack.push_async_callback(edges.state.close)
         stack.push_async_callback(edges.history.close)
         stack.callback(edges.processes.close)
+        stack.callback(edges.shelters.close)
         stack.push_async_callback(edges.probes.close)
         persisted = await edges.state.load()
         for message in persisted.messages:
