@@ -34,7 +34,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import HostProcesses, PidfdWatcher, ProcLook, TracefsTracer
+from podsupd.signals import HostProcesses, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -91,6 +91,7 @@ class _Edges:
     history: HistoryDb
     state: StateDb
     processes: PidfdWatcher
+    shelters: Shelters
     runtime: LibpodRuntime
     probes: ProbeRunner
 
@@ -140,11 +141,12 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             runtime=edges.runtime,
             state=edges.state,
             clock=edges.clock,
-            executor=Executor(edges.runtime, puller, held.owner_id, ledger.announce),
+            executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce),
             puller=puller,
             prober=prober,
             probe_memory=probe_memory,
             processes=edges.processes,
+            shelters=edges.shelters,
             events=events,
             meter=edges.meter,
             info=lambda: observer.info,
@@ -192,6 +194,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             ),
             state=StateDb(settings.state.dir),
             processes=PidfdWatcher(),
+            shelters=Shelters(),
             runtime=runtime,
             probes=ProbeRunner(
                 runtime,
@@ -203,6 +206,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         stack.push_async_callback(edges.state.close)
         stack.push_async_callback(edges.history.close)
         stack.callback(edges.processes.close)
+        stack.callback(edges.shelters.close)
         stack.push_async_callback(edges.probes.close)
         persisted = await edges.state.load()
         for message in persisted.messages:

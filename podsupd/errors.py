@@ -60,6 +60,10 @@ class TracingUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """The kernel's signal trace cannot be read: degrade, and say so."""
 
 
+class CgroupUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
+    """A cgroup of ours cannot be made, filled or removed: a stop does without it, and says so."""
+
+
 class ProcessesUnavailable(PodsupdError):  # noqa: N818  as TracingUnavailable
     """The containers' processes cannot be looked at from here: say what is missing."""
 

@@ -272,6 +272,43 @@ class SignalHistory(Protocol):
         """Read the newest ``limit`` records with an id above ``since``, oldest first."""
 
 
+class Shelters(Protocol):
+    """Cgroups of our own, beside a container's: there its processes are out of reach of the runtime's last kill.
+
+    Everything raises CgroupUnavailable and is done in the order in which it was asked for.
+    """
+
+    async def shelter(self, container_id: str, pid: int) -> None:
+        """Move all processes of the container but the first, whose host pid is given, to a cgroup of ours.
+
+        Nothing is made when there are none. What they start stays with them. When it fails all are where they were.
+        """
+        ...
+
+    def sweep(self, container_id: str) -> None:
+        """Move, soon, whoever the first process started after shelter(); it has just ended. Raises nothing."""
+        ...
+
+    async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
+        """Return container id -> pids in its cgroup of ours, for those of these containers that have one.
+
+        lives: container id -> host pid of its first process, or 0 when it is not to be swept after (or gone).
+        """
+        ...
+
+    async def signal(self, container_id: str, signal: str, step: int, pid: int) -> tuple[str, ...]:
+        """Signal everyone in its cgroup of ours and, unless pid is 0, in its own but the process of that pid.
+
+        Nobody gets the same signal of the same step twice, but for SIGKILL. Returns those who got it first now, as
+        ``command (pid N)``.
+        """
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove its cgroup of ours, which is empty; gone already is success."""
+        ...
+
+
 class ProcessTable(Protocol):
     """The processes of this host. Both methods block, for microseconds a process: call them in a thread."""
 
@@ -328,6 +365,10 @@ class Meter(Protocol):
 
     def restart_latency(self, seconds: float) -> None:
         """Note the time from a death noticed to running again, without the back-off."""
+        ...
+
+    def stop_killed(self, pod: str, container: str, processes: int) -> None:
+        """Count processes that had to be killed at the end of a stop."""
         ...
 
     def event(self) -> None:

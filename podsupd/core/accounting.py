@@ -172,8 +172,8 @@ def _settle_container(
     container: ObservedContainer | None,
     memory: ContainerMemory,
     want: PodSpec | None,
+    facts: Facts,
     now: Now,
-    causes: Mapping[str, DeathCause],
 ) -> tuple[ContainerMemory, Note | None]:
     if memory.boot_id and memory.boot_id != now.boot_id:
         # Times of another boot mean nothing in this one; a reboot starts everything without waiting.
@@ -185,11 +185,15 @@ def _settle_container(
             return _miss(pod, name, memory, memory.current)
         return replace(memory, stop=None, mark=None), None
     if container.state.dead and container.started_epoch > 0:
+        left = container.id in facts.leftovers
         if memory.last_death is None or memory.last_death.incarnation != container.incarnation:
+            if left and memory.stop and memory.stop.incarnation == container.incarnation:
+                # It is not called stopped before those that it left behind are gone.
+                return memory, None
             if memory.current != container.incarnation:
                 memory = _greet(container, memory, now)
-            return _bury(pod, name, container, memory, want, now, causes.get(container.id))
-        return memory, None
+            return _bury(pod, name, container, memory, want, now, facts.causes.get(container.id))
+        return memory if left else replace(memory, stop=None), None
     if container.state.alive and memory.current != container.incarnation:
         return _greet(container, memory, now), None
     return memory, None
@@ -299,19 +303,21 @@ def account(
     infra = seen.infra if seen else None
     if infra is not None:
         books = memory.containers.get(INFRA, ContainerMemory())
-        memories[INFRA], note = _settle_container(pod, INFRA, infra, books, want, now, facts.causes)
+        memories[INFRA], note = _settle_container(pod, INFRA, infra, books, want, facts, now)
         notes += [note] if note else []
     for name in names:
         old = memory.containers.get(name, ContainerMemory(restart_generation=intent.container_restarts.get(name, 0)))
         container = found.get(name)
-        memories[name], note = _settle_container(pod, name, container, old, want, now, facts.causes)
+        memories[name], note = _settle_container(pod, name, container, old, want, facts, now)
         if container is not None and container.state.dead and _with_sandbox(container, infra):
             memories[name] = _forgive(memories[name])
             note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)
         if note:
             notes.append(note)
     if want is not None:
-        memories |= {c.name: replace(memories[c.name], grace_s=want.grace_s) for c in want.containers}
+        memories |= {
+            c.name: replace(memories[c.name], grace_s=want.grace_s, stop_spec=want.stop) for c in want.containers
+        }
     if want is not None and seen is not None:
         notes += _mark_by_sandbox(seen, memories, found)
         notes += _mark_by_probes(want, seen, facts, memories, found)

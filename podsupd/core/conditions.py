@@ -18,7 +18,9 @@ from podsupd.model.plan import (
     PullImage,
     RemoveContainer,
     RemovePod,
+    RemoveShelter,
     SignalContainer,
+    SignalLeftovers,
     StartContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, RestartPolicy
@@ -59,6 +61,10 @@ def describe(action: Action) -> str:
             what = f"start container {name}" if name else "start the infra container"
         case SignalContainer(container=name, signal=signal):
             what = f"send {signal} to container {name}" if name else f"send {signal} to the infra container"
+        case SignalLeftovers(container=name, signal=signal):
+            what = f"send {signal} to what container {name} left behind"
+        case RemoveShelter(container=name):
+            what = f"remove the empty cgroup of what container {name} left behind"
         case RemoveContainer(container=name):
             what = f"remove container {name}"
         case PullImage(image=image):

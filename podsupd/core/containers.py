@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from podsupd.core import stopping
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
+from podsupd.core.naming import shares_pids
+from podsupd.core.stopping import Rule
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     Action,
@@ -18,7 +20,9 @@ from podsupd.model.plan import (
     PodMemory,
     PullImage,
     RemoveContainer,
+    RemoveShelter,
     SignalContainer,
+    SignalLeftovers,
     StartContainer,
     Trouble,
 )
@@ -60,18 +64,56 @@ def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | No
             reason = "CreateContainerError"
         case StartContainer():
             reason = "RunContainerError"
-        case SignalContainer():
+        case SignalContainer() | SignalLeftovers() | RemoveShelter():
             reason = "StopContainerError"
         case _:
             reason = "RemoveContainerError"
     return Decision(before, waiting=(reason, trouble.message), wake_at=trouble.retry_at)
 
 
+def _unsaved(memory: ContainerMemory, why: str, now: Now) -> Decision:
+    return Decision(
+        memory,
+        waiting=("StateUnavailable", f"{why}: waits until state.db can be written"),
+        wake_at=now.boottime + DURABLE_LOOK_AGAIN_S,
+    )
+
+
+def _signalled(
+    container: ObservedContainer, memory: ContainerMemory, why: str, rule: Rule, now: Now, *, first: bool
+) -> Decision:
+    step = stopping.advance(container, memory.stop, why, rule, now, first=first)
+    notes: tuple[Note, ...] = ()
+    if step.action:
+        name = container.label(CONTAINER_LABEL)
+        what = f"container {name}" if name else "the infra container"
+        what = what if first else f"what {what} left behind"
+        notes = (Note("Normal", "Killing", f"stopping {what} ({step.action.signal}): {why}", name or None),)
+    actions = (step.action,) if step.action else ()
+    return Decision(replace(memory, stop=step.stop), actions, ("Stopping", why), step.wake_at, notes)
+
+
+def _finish(
+    container: ObservedContainer, memory: ContainerMemory, why: str, rule: Rule, facts: Facts, now: Now
+) -> Decision | None:
+    """Stop whoever the first process left behind; None when there is none and no cgroup of ours is left either."""
+    count = facts.leftovers.get(container.id)
+    if count is None or not stopping.ended(container, facts):
+        return None
+    if not facts.durable:
+        return _unsaved(memory, why, now)
+    if memory.stop and memory.stop.incarnation == container.incarnation:
+        why = memory.stop.why
+    if count:
+        return _signalled(container, memory, why, rule, now, first=False)
+    return Decision(memory, (RemoveShelter(container.id, container.label(CONTAINER_LABEL), why),), ("Stopping", why))
+
+
 def take_down(
     container: ObservedContainer,
     memory: ContainerMemory,
     why: str,
-    grace_s: float,
+    rule: Rule,
     facts: Facts,
     now: Now,
     *,
@@ -79,11 +121,10 @@ def take_down(
 ) -> Decision:
     """Stop a container step by step and, when it is dead, remove it if that is wanted."""
     if not facts.durable:
-        return Decision(
-            memory,
-            waiting=("StateUnavailable", f"{why}: waits until state.db can be written"),
-            wake_at=now.boottime + DURABLE_LOOK_AGAIN_S,
-        )
+        return _unsaved(memory, why, now)
+    leftovers = _finish(container, memory, why, rule, facts, now)
+    if leftovers:
+        return leftovers
     exiting = _until_recorded(container, memory, facts, now)
     if exiting:
         return exiting
@@ -95,17 +136,7 @@ def take_down(
             wake_at=now.boottime + LOOK_AGAIN_S * 10,
         )
     if stopping.can_be_signalled(container):
-        step = stopping.advance(container, memory.stop, why, grace_s, now)
-        what = f"container {name}" if name else "the infra container"
-        return Decision(
-            replace(memory, stop=step.stop),
-            (step.action,) if step.action else (),
-            ("Stopping", why),
-            step.wake_at,
-            (Note("Normal", "Killing", f"stopping {what} ({step.action.signal}): {why}", name or None),)
-            if step.action
-            else (),
-        )
+        return _signalled(container, memory, why, rule, now, first=True)
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(memory, waiting=("Removing", why), wake_at=now.boottime + LOOK_AGAIN_S)
     if not remove:
@@ -201,6 +232,10 @@ def bring_up(
     mine = memory.containers[spec.name]
     if container is None:
         return _create(pod, spec, seen, mine, facts, now)
+    rule = Rule(pod.grace_s, pod.stop, shares_pids(seen))
+    leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
+    if leftovers:
+        return leftovers
     exiting = _until_recorded(container, mine, facts, now)
     if exiting:
         return exiting
@@ -211,18 +246,18 @@ def bring_up(
         if gate:
             return gate
         why = f"changed: {', '.join(changed)}"
-        return take_down(container, mine, why, pod.grace_s, facts, now, remove=True)
+        return take_down(container, mine, why, rule, facts, now, remove=True)
     if container.state is ContainerState.PAUSED:
         return Decision(mine)
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
     if container.state.alive:
         if mine.mark and mine.mark.incarnation == container.incarnation:
-            return take_down(container, mine, mine.mark.message, pod.grace_s, facts, now, remove=False)
+            return take_down(container, mine, mine.mark.message, rule, facts, now, remove=False)
         if mine.stop and mine.stop.incarnation == container.incarnation:
             if mine.stop.sent:
                 # It was told to end: half shut down it is of no use, so that is finished and it starts again.
-                return take_down(container, mine, mine.stop.why, pod.grace_s, facts, now, remove=False)
+                return take_down(container, mine, mine.stop.why, rule, facts, now, remove=False)
             mine = replace(mine, stop=None)
         wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
         return Decision(mine, wake_at=wake)

@@ -31,6 +31,11 @@ def pod_incarnation(seen: ObservedPod) -> Incarnation:
     return Incarnation(seen.id, "|".join([infra.started_at, *lives]))
 
 
+def shares_pids(seen: ObservedPod) -> bool:
+    """Say whether the pod's containers share one PID namespace."""
+    return "pid" in seen.shared_namespaces
+
+
 def infra_running(seen: ObservedPod) -> bool:
     """Say whether the pod's namespaces are held."""
     return seen.infra is not None and seen.infra.state.alive and seen.infra.pid > 0

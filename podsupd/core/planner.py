@@ -3,13 +3,14 @@
 It never looks at how it came here: interrupted after any action, the next plan goes on from what is seen then.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from podsupd.core import containers, naming, troubles
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S, Decision
 from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.core.stopping import MAIN_ONLY, Rule
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     Action,
@@ -23,6 +24,8 @@ from podsupd.model.plan import (
     PodMemory,
     PullImage,
     RemovePod,
+    RemoveShelter,
+    SignalLeftovers,
     StartContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec
@@ -108,6 +111,8 @@ def plan(
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
     books = account(want, intent, seen, facts, memory, now)
     draft = _Draft(books.memory, books.notes, now)
+    if _orphaned(draft, seen, facts):
+        return draft.plan("ends what a container left behind that was removed by hand")
     if want is None:
         return _remove(draft, seen, facts, now)
     if seen is None:
@@ -118,6 +123,16 @@ def plan(
     if intent.stopped:
         return _stop(draft, want, seen, facts, now)
     return _run(draft, want, intent.stopped_containers, seen, facts, now)
+
+
+def _orphaned(draft: _Draft, seen: ObservedPod | None, facts: Facts) -> bool:
+    """Kill the leftovers of containers that are gone from Podman: whoever removed those wanted no grace for them."""
+    there = {c.id for c in seen.containers} if seen else set()
+    why = "its container was removed by hand"
+    for lost, count in facts.leftovers.items():
+        if lost not in there:
+            draft.actions.append(SignalLeftovers(lost, INFRA, "SIGKILL", why) if count else RemoveShelter(lost, INFRA))
+    return bool(draft.actions)
 
 
 def _strangers_in_the_way(draft: _Draft, seen: ObservedPod, facts: Facts, now: Now, verb: str) -> Plan | None:
@@ -136,14 +151,13 @@ def _remove(draft: _Draft, seen: ObservedPod | None, facts: Facts, now: Now) -> 
     if seen is None:
         return draft.plan("removed", gone=True)
     why = "its manifest is gone"
-    return _clear(draft, seen, why, {}, facts, now, with_volumes=True)
+    return _clear(draft, seen, why, facts, now, with_volumes=True)
 
 
 def _clear(
     draft: _Draft,
     seen: ObservedPod,
     why: str,
-    graces: Mapping[str, float],
     facts: Facts,
     now: Now,
     *,
@@ -158,8 +172,8 @@ def _clear(
         name = container.label(CONTAINER_LABEL)
         memory = draft.memories.get(name, ContainerMemory())
         known = container.stop_timeout_s if memory.grace_s is None else memory.grace_s
-        grace = graces.get(name, known)
-        decision = containers.take_down(container, memory, why, grace, facts, now, remove=False)
+        rule = Rule(known, memory.stop_spec, naming.shares_pids(seen))
+        decision = containers.take_down(container, memory, why, rule, facts, now, remove=False)
         draft.take(name, decision)
         busy = busy or decision.waiting is not None
     if busy:
@@ -217,8 +231,7 @@ def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, wh
             draft.take(spec.name, replace(decision, actions=pulls, memory=draft.memories[spec.name]))
         if missing:
             return draft.plan(f"{why}; waits for images before anything stops")
-    graces = {c.name: want.grace_s for c in want.containers}
-    return _clear(draft, seen, why, graces, facts, now, with_volumes=False)
+    return _clear(draft, seen, why, facts, now, with_volumes=False)
 
 
 def _at_hand(spec: ContainerSpec, facts: Facts) -> bool:
@@ -229,18 +242,20 @@ def _at_hand(spec: ContainerSpec, facts: Facts) -> bool:
 def _stop(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> Plan:
     """Stop all containers, then the infra container: the ports are free, the containers are kept."""
     why = "stopped by an operator"
+    rule = Rule(want.grace_s, want.stop, naming.shares_pids(seen))
     busy = False
     for container in naming.ours(seen, facts.owner):
         name = container.label(CONTAINER_LABEL)
         decision = containers.take_down(
-            container, draft.memories.get(name, ContainerMemory()), why, want.grace_s, facts, now, remove=False
+            container, draft.memories.get(name, ContainerMemory()), why, rule, facts, now, remove=False
         )
         draft.take(name, decision)
         busy = busy or decision.waiting is not None
     strangers = [c for c in naming.strangers(seen, facts.owner) if c.state.alive]
     if not busy and not strangers and seen.infra is not None and seen.infra.state.alive:
         memory = draft.memories.get(INFRA, ContainerMemory())
-        draft.take(INFRA, containers.take_down(seen.infra, memory, why, want.grace_s, facts, now, remove=False))
+        infra_rule = Rule(want.grace_s, MAIN_ONLY)
+        draft.take(INFRA, containers.take_down(seen.infra, memory, why, infra_rule, facts, now, remove=False))
     return draft.plan(why)
 
 
@@ -278,6 +293,7 @@ def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPo
         raise ValueError("a pod without infra is replaced, not run")
     may_start = _start_infra(draft, seen, seen.infra, facts, now)
     found = naming.by_name(seen, facts.owner)
+    rule = Rule(want.grace_s, want.stop, naming.shares_pids(seen))
     whys: list[str] = []
     for spec in want.containers:
         container = found.get(spec.name)
@@ -285,7 +301,7 @@ def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPo
             if container is not None:
                 memory = draft.memories[spec.name]
                 decision = containers.take_down(
-                    container, memory, "stopped by an operator", want.grace_s, facts, now, remove=False
+                    container, memory, "stopped by an operator", rule, facts, now, remove=False
                 )
                 draft.take(spec.name, decision)
             continue
@@ -304,7 +320,7 @@ def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPo
             name = container.label(CONTAINER_LABEL)
             memory = draft.memories.get(name, ContainerMemory())
             decision = containers.take_down(
-                container, memory, "no longer in the manifest", want.grace_s, facts, now, remove=True
+                container, memory, "no longer in the manifest", rule, facts, now, remove=True
             )
             draft.take(name, decision)
             whys.append(f"{name}: no longer in the manifest")

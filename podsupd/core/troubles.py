@@ -15,6 +15,7 @@ from podsupd.model.plan import (
     RemoveContainer,
     RemovePod,
     SignalContainer,
+    SignalLeftovers,
     Trouble,
 )
 
@@ -51,7 +52,7 @@ def succeeded(memory: PodMemory, action: Action) -> PodMemory:
     What we removed is not missed by the next plan.
     """
     key = subject(action)
-    if isinstance(action, SignalContainer) and key in memory.containers:
+    if isinstance(action, SignalContainer | SignalLeftovers) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: stopping.sent(memory.containers[key])})
     if isinstance(action, RemoveContainer) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: replace(memory.containers[key], current=None)})

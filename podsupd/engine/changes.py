@@ -69,14 +69,16 @@ def _judge(entry: _Entry, view: PodView) -> tuple[bool, str]:
     wanted = [c.name for c in view.want.containers] if view.want else list(found)
     names = [change.container] if change.container else wanted
     alive = [n for n in names if n in found and found[n].state.alive]
+    waits = view.plan.waiting if view.plan else {}
     if change.verb == "stop":
-        if alive:
-            return False, f"stopping: {', '.join(alive)}"
+        # One that is dead may have left processes behind, which still are in their grace period.
+        stopping = [n for n in names if n in alive or waits.get(n, ("",))[0] == "Stopping"]
+        if stopping:
+            return False, f"stopping: {', '.join(stopping)}"
         infra = view.seen.infra if view.seen else None
         if change.container is None and infra is not None and infra.state.alive:
             return False, "stopping the infra container"
         return True, "stopped"
-    waits = view.plan.waiting if view.plan else {}
     old = [n for n in alive if change.verb == "restart" and entry.before.get(n) == found[n].incarnation]
     # What is on its way out of an earlier stop is not started yet.
     down = [n for n in names if (n not in alive or waits.get(n, ("",))[0] == "Stopping") and not _completed(view, n)]

@@ -1,9 +1,10 @@
 """Carries out one action: at most one short libpod call; a bounded number of them at a time over all pods."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from podsupd.engine.puller import Puller
+from podsupd.errors import CgroupUnavailable
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, OWNER_LABEL, POD_LABEL, SOURCE_LABEL
 from podsupd.model.plan import (
     Action,
@@ -13,27 +14,37 @@ from podsupd.model.plan import (
     PullImage,
     RemoveContainer,
     RemovePod,
+    RemoveShelter,
     SignalContainer,
+    SignalLeftovers,
     StartContainer,
 )
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Runtime
+from podsupd.ports import Meter, Runtime, Shelters
 
 AT_ONCE = 4
+NAMED = 10  # processes that an event names
 
 
 class Executor:
-    """Applies actions. Raises PodmanError's subclasses; what has to follow is the next plan's business."""
+    """Applies actions. Raises PodmanError's subclasses and CgroupUnavailable.
+
+    What has to follow is the next plan's business.
+    """
 
     def __init__(
         self,
         runtime: Runtime,
         puller: Puller,
+        shelters: Shelters,
+        meter: Meter,
         owner: str,
         announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
     ) -> None:
         self._runtime = runtime
         self._puller = puller
+        self._shelters = shelters
+        self._meter = meter
         self._owner = owner
         self._announce = announce
         # Podman serialises on its own locks; more at once only makes every single start slower.
@@ -53,11 +64,15 @@ class Executor:
         match action:
             case PullImage(image=image):
                 self._puller.request(image, pod, tell)
-            case SignalContainer(container_id=container_id, signal=signal):
-                # The ledger sees Podman's runtime send it, and has to know whose wish it was.
-                self._announce(container_id, signal)
+            case SignalContainer():
                 # Not in a slot: a stop must not wait behind twenty starts.
-                await self._runtime.signal_container(container_id, signal)
+                await self._signal(pod, action, tell)
+            case SignalLeftovers(container_id=container_id, signal=signal, step=step):
+                found = await self._shelters.signal(container_id, signal, step, 0)
+                if signal == "SIGKILL":
+                    self._killed(pod, action.container, found, tell)
+            case RemoveShelter(container_id=container_id):
+                await self._shelters.remove(container_id)
             case CreatePod(spec=spec, digest=digest):
                 async with self._slots:
                     await self._runtime.create_pod(action, self._labels(spec, digest))
@@ -76,6 +91,53 @@ class Executor:
                     await self._runtime.remove_pod(pod_id)
                 if with_volumes:
                     await self._runtime.remove_volumes({OWNER_LABEL: self._owner, POD_LABEL: pod})
+
+    async def _signal(self, pod: str, action: SignalContainer, tell: Callable[[Note], None]) -> None:
+        """Signal a container's first process and, as the action says, the others; without them if need be."""
+        failed = ""
+        if action.shelter:
+            failed = await self._attempt(self._shelters.shelter(action.container_id, action.pid))
+        kill = action.signal == "SIGKILL"
+        found: tuple[str, ...] = ()
+
+        async def others() -> None:
+            nonlocal found
+            found = await self._shelters.signal(action.container_id, action.signal, action.step, action.pid)
+
+        # Unsheltered, the others end with the first process: they are told before it. A manager is told before those
+        # that it would replace, and nobody can be started any more by one that was killed.
+        first_first = action.shelter or kill
+        if action.everyone and not first_first:
+            failed = await self._attempt(others())
+        # The ledger sees Podman's runtime send it, and has to know whose wish it was.
+        self._announce(action.container_id, action.signal)
+        await self._runtime.signal_container(action.container_id, action.signal)
+        if action.everyone and first_first:
+            failed = await self._attempt(others()) or failed
+        if action.container:
+            # Made at once, with 0: a rate over a series that appears with its first kill misses that kill.
+            self._meter.stop_killed(pod, action.container, 0)
+        if kill and not action.again:
+            self._killed(pod, action.container, ("its first process", *found), tell)
+        if failed and not kill and not action.step:
+            why = f"its first process is stopped, the runtime kills what that leaves behind: {failed}"
+            tell(Note("Warning", "StopDegraded", why, action.container or None))
+
+    async def _attempt(self, work: Awaitable[None]) -> str:
+        """Await what a stop can do without; return what went wrong."""
+        try:
+            await work
+        except CgroupUnavailable as error:
+            return str(error)
+        return ""
+
+    def _killed(self, pod: str, container: str, who: tuple[str, ...], tell: Callable[[Note], None]) -> None:
+        if who and container:
+            self._meter.stop_killed(pod, container, len(who))
+            listed = ", ".join(who[:NAMED]) + (f" and {len(who) - NAMED} more" if len(who) > NAMED else "")
+            tell(
+                Note("Warning", "Killed", f"container {container}: had to be killed when stopped: {listed}", container)
+            )
 
 
 def told(action: Action) -> Note | None:

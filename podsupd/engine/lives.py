@@ -1,6 +1,9 @@
-"""Watches the first processes of a pod's containers by pidfd: a death is noticed at once, Podman's word comes later."""
+"""Watches the processes that a pod waits for, by pidfd: a death is noticed at once, Podman's word comes later.
 
-from collections.abc import Callable
+These are the first processes of its containers, and during a stop those that a first process left behind.
+"""
+
+from collections.abc import Callable, Mapping
 
 from podsupd import log
 from podsupd.errors import PodsupdError
@@ -9,16 +12,30 @@ from podsupd.ports import Clock, Processes
 
 logger = log.get("lives")
 
+# Descriptors held for the leftovers of one pod: who comes after those is watched when they have ended.
+LEFTOVERS_AT_ONCE = 64
+
 Key = tuple[str, str, int]  # container id, started_at, host pid
 
 
 class Lives:
-    """The lives of one pod's containers. on_death is called once for each."""
+    """The lives of one pod's containers. on_death is called once for each, with the container's id.
 
-    def __init__(self, processes: Processes, clock: Clock, on_death: Callable[[], None]) -> None:
+    on_empty is called when all leftovers that are watched have ended.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        clock: Clock,
+        on_death: Callable[[str], None],
+        on_empty: Callable[[], None],
+    ) -> None:
         self._processes = processes
         self._clock = clock
         self._on_death = on_death
+        self._on_empty = on_empty
+        self._left: dict[int, Callable[[], None]] = {}
         self._watched: dict[Key, Callable[[], None] | None] = {}
         self._died: dict[Key, float] = {}
 
@@ -51,7 +68,32 @@ class Lives:
 
     def _ended(self, key: Key) -> None:
         self._died.setdefault(key, self._clock.now().boottime)
-        self._on_death()
+        self._on_death(key[0])
+
+    def watch_left(self, left: Mapping[str, tuple[int, ...]]) -> None:
+        """Watch leftovers, by container id; who is in our cgroup is not replaced by a stranger of the same PID."""
+        wanted = [pid for pids in left.values() for pid in pids][:LEFTOVERS_AT_ONCE]
+        for pid in set(self._left) - set(wanted):
+            self._left.pop(pid)()
+        for pid in wanted:
+            if pid not in self._left:
+                self._watch_one_left(pid)
+        if wanted and not self._left:
+            self._on_empty()
+
+    def _watch_one_left(self, pid: int) -> None:
+        try:
+            cancel = self._processes.watch(pid, lambda: self._left_ended(pid))
+        except PodsupdError as error:
+            logger.warning("cannot watch a process", pid=pid, error=str(error))
+            return
+        if cancel is not None:
+            self._left[pid] = cancel
+
+    def _left_ended(self, pid: int) -> None:
+        self._left.pop(pid, None)
+        if not self._left:
+            self._on_empty()
 
     def gone(self) -> dict[str, float]:
         """Return container ids whose first process is gone, with the boottime at which that was noticed."""
@@ -67,6 +109,9 @@ class Lives:
             if cancel:
                 cancel()
         self._watched.clear()
+        for cancel_left in self._left.values():
+            cancel_left()
+        self._left.clear()
 
 
 def _key(container: ObservedContainer) -> Key:

@@ -19,12 +19,19 @@ from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import pause
-from podsupd.errors import PodmanConflict, PodmanNotFound, PodmanRejected, PodmanUnavailable, StateUnavailable
-from podsupd.model.observed import ObservedPod, RuntimeInfo
-from podsupd.model.plan import Action, Facts, Intent, Note, Plan, PodMemory, StartContainer
+from podsupd.errors import (
+    CgroupUnavailable,
+    PodmanConflict,
+    PodmanNotFound,
+    PodmanRejected,
+    PodmanUnavailable,
+    StateUnavailable,
+)
+from podsupd.model.observed import CONTAINER_LABEL, ObservedPod, RuntimeInfo
+from podsupd.model.plan import Action, ContainerMemory, Facts, Intent, Note, Plan, PodMemory, StartContainer
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Clock, Meter, Processes, Runtime, State
+from podsupd.ports import Clock, Meter, Processes, Runtime, Shelters, State
 
 logger = log.get("worker")
 
@@ -33,6 +40,7 @@ UNAVAILABLE_CAP_S = 10.0
 STALE_TOLERATED = 5
 SAME_FIRST_S = 0.02
 SAME_CAP_S = 10.0
+NO_MEMORY = ContainerMemory()
 WARNED = frozenset(
     {
         "CrashLoopBackOff",
@@ -61,6 +69,7 @@ class Tools:
     prober: ProbeScheduler
     probe_memory: ProbeMemory
     processes: Processes
+    shelters: Shelters
     events: EventLog
     meter: Meter
     info: Callable[[], RuntimeInfo | None]
@@ -90,7 +99,8 @@ class Worker:
         self._applied: tuple[Action, ...] = ()
         self._same = 0
         self._again = asyncio.Event()
-        self._lives = Lives(tools.processes, tools.clock, self.poke)
+        self._sheltered: frozenset[str] = frozenset()
+        self._lives = Lives(tools.processes, tools.clock, self._died, self.poke)
 
     # -- what others ask of it: synchronous, never blocking
 
@@ -111,6 +121,13 @@ class Worker:
             self._intent = intent
             self._wishes += 1
             self.poke()
+
+    def _died(self, container_id: str) -> None:
+        """A first process has ended: in a stop, whoever it left behind is moved before the runtime gets to them."""
+        stops = [m.stop for m in self._memory.containers.values()]
+        if any(s and s.sheltered and s.incarnation.container_id == container_id for s in stops):
+            self._tools.shelters.sweep(container_id)
+        self.poke()
 
     @property
     def intent(self) -> Intent:
@@ -222,7 +239,32 @@ class Worker:
             verdicts=self._tools.prober.verdicts(self.name),
             gone=self._lives.gone(),
             causes=await self._tools.causes(self.name, seen),
+            leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
         )
+
+    async def _leftovers(self, seen: ObservedPod | None) -> Mapping[str, tuple[int, ...]]:
+        """Look into the cgroups of ours of this pod's containers, and watch who is there."""
+        if not self._tools.runtime.sees_processes():
+            return {}
+        # Of one that was removed by hand, too, until its cgroup is gone.
+        lives = dict.fromkeys(self._sheltered, 0)
+        for memory in self._memory.containers.values():
+            if memory.stop:
+                lives[memory.stop.incarnation.container_id] = 0
+        for container in naming.ours(seen, self._tools.owner) if seen else ():
+            stop = self._memory.containers.get(container.label(CONTAINER_LABEL), NO_MEMORY).stop
+            in_flight = stop is not None and stop.sheltered and stop.incarnation == container.incarnation
+            lives[container.id] = container.pid if in_flight and container.state.alive else 0
+        if not lives:
+            return {}
+        try:
+            found = await self._tools.shelters.look(lives)
+        except CgroupUnavailable as error:
+            logger.warning("leftovers unknown", pod=self.name, error=str(error))
+            return {}
+        self._sheltered = frozenset(found)
+        self._lives.watch_left(found)
+        return found
 
     def _publish(self, seen: ObservedPod | None, made: Plan) -> None:
         """Take over the new picture, tell what is new in it, and have the probes follow it."""
@@ -251,7 +293,7 @@ class Worker:
         now = self._tools.clock.now
         try:
             await self._tools.executor.apply(self.name, action, self._tell)
-        except (PodmanNotFound, PodmanConflict) as error:
+        except (PodmanNotFound, PodmanConflict, CgroupUnavailable) as error:
             self._memory = troubles.refused(self._memory, action, str(error), now(), stale=True)
             if self._memory.troubles[troubles.subject(action)].failures == STALE_TOLERATED:
                 self._tell(Note("Warning", "Failed", str(error), troubles.subject(action) or None))

@@ -18,6 +18,9 @@ from podsupd.model.spec import (
     Resources,
     RestartPolicy,
     Source,
+    StopScope,
+    StopSpec,
+    StopStep,
     TcpSocket,
     Vantage,
     VolumeMount,
@@ -52,6 +55,10 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             max_s=rules.backoff.max_seconds,
             reset_s=rules.backoff.reset_seconds,
             recreate_after_failures=rules.backoff.recreate_after_failures,
+        ),
+        stop=StopSpec(
+            StopScope(rules.stop.scope),
+            tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
     )
 

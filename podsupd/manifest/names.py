@@ -6,6 +6,7 @@ service names) and of the image reference grammar.
 
 import ipaddress
 import re
+import signal
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -161,3 +162,15 @@ def image_reference(value: str) -> str:
         host = "docker.io"
         path = path if "/" in path else f"library/{path}"
     return f"{host}/{path}@{digest}" if digest else f"{host}/{path}:{tag or 'latest'}"
+
+
+def signal_name(value: str) -> str:
+    """Check the name of a signal that a process can handle, as SIGTERM or SIGRTMIN+3."""
+    base, plus, number = value.partition("+")
+    if base == "SIGRTMIN" and plus and number.isdecimal() and int(number) < signal.SIGRTMAX - signal.SIGRTMIN:
+        return value
+    if value in {"SIGKILL", "SIGSTOP"}:
+        raise ValueError(f"must be a signal that a process can handle, found {value}: SIGKILL comes at the end anyway")
+    if value not in signal.Signals.__members__:
+        raise ValueError(f'must be the name of a signal, as SIGTERM, found "{value}"')
+    return value

@@ -67,6 +67,20 @@ class Rules:
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
             self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
 
+        self._stop(_mapping(spec.get("stop")), _mapping(pod.value.get("spec")) if pod else {})
+
+    def _stop(self, stop: dict[str, Any], pod: dict[str, Any]) -> None:
+        """Say where the pod's own spec is stronger than how it is to be stopped."""
+        seconds = [step.get("seconds") for _, step in _items(stop, "sequence", ())]
+        total = sum(s for s in seconds if isinstance(s, int | float))
+        grace = pod.get("terminationGracePeriodSeconds", 30)
+        if isinstance(grace, int | float) and total > grace:
+            what = f"takes {total:g} s, but SIGKILL comes after terminationGracePeriodSeconds ({grace:g} s)"
+            self.report.warning(self.document, ("spec", "stop", "sequence"), what)
+        if stop.get("scope") == "Container" and pod and pod.get("shareProcessNamespace") is not True:
+            why = "without shareProcessNamespace the kernel ends the others with the first process: use All"
+            self.report.warning(self.document, ("spec", "stop", "scope"), why)
+
     def _error(self, path: Path, message: str) -> None:
         self.report.error(self.document, path, message)
 

@@ -242,12 +242,27 @@ class Backoff(Model):
     recreate_after_failures: Annotated[int, Field(ge=1, le=_INT32)] = 5
 
 
+class StopStep(Model):
+    """A signal of a staged stop."""
+
+    signal: Annotated[str, AfterValidator(names.signal_name)]
+    seconds: Duration
+
+
+class Stop(Model):
+    """How containers are stopped."""
+
+    scope: Literal["Container", "All", "MainProcess"] = "Container"
+    sequence: list[StopStep] = []
+
+
 class PolicySpec(Model):
     """The spec of a PodPolicy."""
 
     container_names: Literal["Prefixed", "Bare"] = "Prefixed"
     probes: list[PolicyProbe] = []
     backoff: Backoff = Backoff()
+    stop: Stop = Stop()
 
 
 class PodPolicy(Model):

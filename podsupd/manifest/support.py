@@ -148,8 +148,8 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff"),
-    **_later("stop signals update after", _REMOVE),
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop"),
+    **_later("signals update after", _REMOVE),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -191,6 +191,8 @@ TABLE: dict[str, dict[str, Field]] = {
     "PodPolicySpec": _POLICY_SPEC,
     "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec"),
     "PolicyExec": _supported("container command"),
+    "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
+    "PolicyStopStep": _supported("signal seconds"),
     "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
 }
 

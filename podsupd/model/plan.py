@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, PodSpec
+from podsupd.model.spec import ContainerSpec, PodSpec, StopSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Facts:
     gone: container id -> boottime at which a pidfd told that its first process is gone.
     causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
+    leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     """
 
     owner: str
@@ -82,6 +83,7 @@ class Facts:
     gone: Mapping[str, float] = field(default_factory=dict)
     durable: bool = True
     causes: Mapping[str, DeathCause] = field(default_factory=dict)
+    leftovers: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,41 @@ class StartContainer:
 
 @dataclass(frozen=True, slots=True)
 class SignalContainer:
-    """Send a signal to the container's first process."""
+    """Send a signal to the container's first process, whose host pid is pid.
+
+    shelter: before that, move the container's other processes to a cgroup of ours. everyone: signal those too.
+    again: it was sent before, and nobody who gets it is told or counted again. step: index in the stop's sequence, for
+    nobody gets one step's signal twice.
+    """
 
     container_id: str
     container: str
     signal: str
+    why: str = ""
+    pid: int = 0
+    shelter: bool = False
+    everyone: bool = False
+    again: bool = False
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignalLeftovers:
+    """Send a signal to the processes that a container's first process left behind in a cgroup of ours."""
+
+    container_id: str
+    container: str
+    signal: str
+    why: str = ""
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveShelter:
+    """Remove the empty cgroup of ours that held a container's leftovers."""
+
+    container_id: str
+    container: str
     why: str = ""
 
 
@@ -152,13 +184,24 @@ class PullImage:
     why: str = ""
 
 
-Action = CreatePod | RemovePod | CreateContainer | StartContainer | SignalContainer | RemoveContainer | PullImage
+Action = (
+    CreatePod
+    | RemovePod
+    | CreateContainer
+    | StartContainer
+    | SignalContainer
+    | SignalLeftovers
+    | RemoveShelter
+    | RemoveContainer
+    | PullImage
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
     """A stop in flight of one incarnation: signalled at started_at, killed at the deadline, then waited for.
 
+    step: index in the sequence of signals. sheltered: its other processes are kept in a cgroup of ours.
     sent: the stage's signal went out. Saved as False before: one that was lost between (a newer wish, kill -9 of
     podsupd) is sent again rather than never.
     """
@@ -170,6 +213,8 @@ class Stop:
     stage: str = "Signalled"
     stage_at: float = 0.0
     sent: bool = False
+    step: int = 0
+    sheltered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +255,8 @@ class ContainerMemory:
     failures: in a row, for the back-off. restarts: ever, what restartCount shows. not_before: boottime of the next
     start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
     wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
-    grace_s: the manifest's last word, for a removal when the manifest is gone (Podman keeps the one of the creation).
+    grace_s, stop_spec: the manifest's last word, for a removal when the manifest is gone (Podman keeps the grace of the
+    creation).
     """
 
     failures: int = 0
@@ -227,6 +273,7 @@ class ContainerMemory:
     start_requested: bool = False
     pull_asked_at: float | None = None
     grace_s: float | None = None
+    stop_spec: StopSpec = field(default_factory=StopSpec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,30 @@ class FailureAction(StrEnum):
     RESTART_CONTAINER = "RestartContainer"
 
 
+class StopScope(StrEnum):
+    """Whom a stop signals: the first process and then whoever it left behind, all at once, or the first only."""
+
+    CONTAINER = "Container"
+    ALL = "All"
+    MAIN_PROCESS = "MainProcess"
+
+
+@dataclass(frozen=True, slots=True)
+class StopStep:
+    """A signal of a staged stop, and the seconds until the next."""
+
+    signal: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopSpec:
+    """How the pod's containers are stopped; without a sequence the stop signal has the whole grace period."""
+
+    scope: StopScope = StopScope.CONTAINER
+    sequence: tuple[StopStep, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class HttpGet:
     """An HTTP GET; host None means the pod's IP for a container's probe, localhost for a PodPolicy's."""
@@ -200,6 +224,7 @@ class PodSpec:
     share_process_namespace: bool = False
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
+    stop: StopSpec = StopSpec()
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:

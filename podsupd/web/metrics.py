@@ -61,6 +61,9 @@ class PrometheusMeter:
             "From a container's death noticed to running again, without the back-off.",
             RESTART_BUCKETS,
         )
+        self._stop_killed = self._counter(
+            "stop_killed_processes", "Processes that had to be killed at the end of a stop.", "pod", "container"
+        )
         self._relist_seconds = self._histogram(
             "relist_duration_seconds", "How long listing all pods and containers took.", OPERATION_BUCKETS
         )
@@ -116,6 +119,10 @@ class PrometheusMeter:
     def restart_latency(self, seconds: float) -> None:
         """Note the time from a death noticed to running again, without the back-off."""
         self._restart_latency.observe(seconds)
+
+    def stop_killed(self, pod: str, container: str, processes: int) -> None:
+        """Count processes that had to be killed at the end of a stop."""
+        self._stop_killed.labels(pod, container).inc(processes)
 
     def event(self) -> None:
         """Count an event of Podman's stream."""

@@ -18,15 +18,19 @@ from e2e.harness import until
 class PodmanService:
     """A Podman API of the test's own, on the storage that all share; pods do not depend on it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **environment: str) -> None:
         self.path, self.url = path, f"unix://{path}"
+        self._environment = {**os.environ, **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.path.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", self.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["podman", "system", "service", "--time=0", self.url],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
         )
         until(self._answers, "the test's own Podman service")
 

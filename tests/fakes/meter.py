@@ -24,6 +24,9 @@ class CountingMeter:
     def restart_latency(self, seconds: float) -> None:
         """Drop it."""
 
+    def stop_killed(self, pod: str, container: str, processes: int) -> None:
+        """Drop it."""
+
     def event(self) -> None:
         """Drop it."""
 

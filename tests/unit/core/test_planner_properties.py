@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from podsupd.core import naming
 from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import Intent, Verdict
-from podsupd.model.spec import PodSpec, PortSpec, RestartPolicy
+from podsupd.model.spec import PodSpec, PortSpec, RestartPolicy, StopScope, StopSpec, StopStep
 
 WANTS: list[PodSpec | None] = [
     POD,
@@ -22,6 +22,9 @@ WANTS: list[PodSpec | None] = [
     replace(POD, restart_policy=RestartPolicy.NEVER),
     replace(POD, restart_policy=RestartPolicy.ON_FAILURE),
     replace(POD, containers=(replace(WEB, image="absent"), CLIENT)),
+    replace(POD, stop=StopSpec(StopScope.ALL)),
+    replace(POD, stop=StopSpec(StopScope.MAIN_PROCESS)),
+    replace(POD, stop=StopSpec(sequence=(StopStep("SIGINT", 4.0), StopStep("SIGTERM", 0.0), StopStep("SIGINT", 6.0)))),
 ]
 
 happenings = st.one_of(
@@ -37,6 +40,10 @@ happenings = st.one_of(
     st.tuples(st.just("amnesia"), st.just(0)),
     st.tuples(st.just("reboot"), st.just(0)),
     st.tuples(st.just("unhealthy"), st.integers(0, 2)),
+    st.tuples(st.just("litter"), st.integers(0, 3)),
+    st.tuples(st.just("left deaf"), st.booleans()),
+    st.tuples(st.just("left end"), st.integers(0, 1)),
+    st.tuples(st.just("grace"), st.integers(0, 60)),
     st.tuples(st.just("turn"), st.integers(0, 3)),
 )
 
@@ -64,12 +71,21 @@ def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912 
             world.intent = replace(world.intent, stopped=bool(value))
         case "deaf":
             world.obeys = not value
+        case "litter":
+            world.litter = value
+        case "left deaf":
+            world.left_obey = not value
+        case "left end" if len(world.leftovers) > value:
+            world.leftovers[list(world.leftovers)[value]] = 0
+        case "grace" if world.want:
+            world.want = replace(world.want, grace_s=float(value))
         case "amnesia":
             world.memory = type(world.memory)()
         case "reboot":
             world.boot += "'"
             if seen and seen.infra and seen.infra.state.alive:
                 world.kill_infra()
+            world.leftovers.clear()
         case "unhealthy" if seen and value < len(POD.all_probes):
             probe = POD.all_probes[value]
             found = naming.by_name(seen, OWNER)
@@ -82,6 +98,8 @@ def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912 
 
 def check_fixed_point(world: World) -> None:
     """Assert that the world is as wanted and that nothing more is planned."""
+    # A container that runs may still have some of its processes in a cgroup of ours, from a stop taken back in time.
+    assert all(not world.ended(container) for container in world.leftovers)
     if world.want is None:
         assert world.seen is None
         return

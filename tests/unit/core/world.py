@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from podsupd.core.planner import images_needed, plan
+from podsupd.core.stopping import Rule
 from podsupd.core.troubles import refused, succeeded
 from podsupd.model.observed import (
     CONTAINER_LABEL,
@@ -27,7 +28,9 @@ from podsupd.model.plan import (
     PullImage,
     RemoveContainer,
     RemovePod,
+    RemoveShelter,
     SignalContainer,
+    SignalLeftovers,
     StartContainer,
 )
 from podsupd.model.spec import (
@@ -64,7 +67,11 @@ POD = PodSpec("p", Source("/d/p.yaml"), (WEB, CLIENT), share_process_namespace=T
 
 @dataclass
 class World:
-    """One pod's Podman, clock and worker state. ``turn`` plans and applies like the worker does."""
+    """One pod's Podman, clock and worker state. ``turn`` plans and applies like the worker does.
+
+    litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
+    leftovers counts them. left_obey: they end at the first signal.
+    """
 
     want: PodSpec | None = POD
     intent: Intent = field(default_factory=Intent)
@@ -80,6 +87,10 @@ class World:
     )
     facts: Facts = field(default_factory=lambda: Facts(OWNER))
     obeys: bool = True
+    litter: int = 0
+    left_obey: bool = True
+    leftovers: dict[str, int] = field(default_factory=dict)
+    killing: dict[str, float] = field(default_factory=dict)
     made: int = 0
     done: list[Action] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -91,7 +102,7 @@ class World:
         if self.want is not None:
             for image in images_needed(self.want, self.seen, OWNER):
                 images[image] = self.images.get(image, ImageFact(ImageState.ABSENT))
-        facts = replace(self.facts, images=images)
+        facts = replace(self.facts, images=images, leftovers=dict(self.leftovers))
         return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
 
     def turn(self, limit: int | None = None) -> Plan:
@@ -146,17 +157,17 @@ class World:
                 )
                 self.seen = replace(self.seen, containers=(*self.seen.containers, container))
             case StartContainer(container_id=container_id):
+                assert self.of(container_id).id not in self.leftovers, "started among what its last life left behind"
                 # Podman starts a pod's infra container with its first one, and takes a name for an id.
                 infra = self.seen.infra if self.seen else None
                 if infra and infra.id != container_id and not infra.state.alive:
                     self.change(infra.id, self._started)
                 self.change(self.of(container_id).id, self._started)
-            case SignalContainer(container_id=container_id, signal=signal):
-                assert self.of(container_id).state.alive
-                if self.obeys or signal == "SIGKILL":
-                    self.die(container_id, 137 if signal == "SIGKILL" else 143)
+            case SignalContainer() | SignalLeftovers() | RemoveShelter():
+                self.apply_stop(action)
             case RemoveContainer(container_id=container_id):
                 assert self.seen is not None
+                assert container_id not in self.leftovers, "removed before what it left behind"
                 self.mine(container_id)
                 assert not self.of(container_id).state.alive, "removed while it runs"
                 kept = tuple(c for c in self.seen.containers if c.id != container_id)
@@ -166,8 +177,55 @@ class World:
                 assert self.seen.owned_by(OWNER), "somebody else's pod"
                 assert all(c.labels.get(OWNER_LABEL) == OWNER for c in self.seen.containers)
                 assert not any(c.state.alive for c in self.seen.containers)
+                assert not self.leftovers, "removed before what its containers left behind"
                 self.seen = None
         self.memory = succeeded(self.memory, action)
+
+    def apply_stop(self, action: SignalContainer | SignalLeftovers | RemoveShelter) -> None:
+        """Do what Podman and the kernel would at a step of a stop."""
+        container_id = action.container_id
+        match action:
+            case SignalContainer(signal=signal):
+                assert self.of(container_id).state.alive
+                self.check_in_time(action)
+                if action.shelter and self.litter:
+                    self.leftovers[container_id] = self.litter
+                if action.everyone and container_id in self.leftovers and (self.left_obey or signal == "SIGKILL"):
+                    self.leftovers[container_id] = 0
+                if self.obeys or signal == "SIGKILL":
+                    self.die(container_id, 137 if signal == "SIGKILL" else 143)
+            case SignalLeftovers(signal=signal):
+                assert self.leftovers[container_id] > 0
+                assert self.ended(container_id), "its first process is there"
+                self.check_in_time(action)
+                if self.left_obey or signal == "SIGKILL":
+                    self.leftovers[container_id] = 0
+            case RemoveShelter():
+                assert self.leftovers.pop(container_id) == 0
+                assert self.ended(container_id), "its first process is there"
+
+    def ended(self, container_id: str) -> bool:
+        """Say whether a container's first process is gone, maybe with the container."""
+        containers = self.seen.containers if self.seen else ()
+        return not any(c.id == container_id and c.state.alive for c in containers)
+
+    def check_in_time(self, action: SignalContainer | SignalLeftovers) -> None:
+        """Assert that nobody is killed before the deadline of the newest wish."""
+        if action.signal != "SIGKILL" or not any(c.id == action.container_id for c in self.of_all()):
+            return
+        memory = self.memory.containers[action.container]
+        assert memory.stop is not None
+        grace = self.want.grace_s if self.want and self.want.container(action.container) else memory.grace_s
+        spec = self.want.stop if self.want else memory.stop_spec
+        total = Rule(30.0 if grace is None else grace, spec).total_s
+        # A kill that was due by an earlier wish goes on whatever is wished then.
+        due = min(total, self.killing.get(action.container_id, total))
+        self.killing[action.container_id] = due
+        assert self.now >= memory.stop.started_at + due, "killed within its grace period"
+
+    def of_all(self) -> list[ObservedContainer]:
+        """Return the pod's containers and its infra container."""
+        return [*self.seen.containers, *([self.seen.infra] if self.seen.infra else [])] if self.seen else []
 
     def mine(self, container_id: str) -> None:
         """Assert that a container is ours (or the pod's infra)."""
@@ -178,8 +236,7 @@ class World:
     def of(self, container_id: str) -> ObservedContainer:
         """Find a container by id or by its name in Podman."""
         assert self.seen is not None
-        everyone = [*self.seen.containers, *([self.seen.infra] if self.seen.infra else [])]
-        return next(c for c in everyone if container_id in {c.id, c.name})
+        return next(c for c in self.of_all() if container_id in {c.id, c.name})
 
     def named(self, name: str) -> ObservedContainer:
         """Find a container by its manifest name."""
@@ -216,6 +273,7 @@ class World:
         assert self.seen is not None
         assert self.seen.infra is not None
         self.die(self.seen.infra.id, 137)
+        self.leftovers = dict.fromkeys(self.leftovers, 0)
         for container in self.seen.containers:
             if container.state.alive:
                 self.die(container.id, 137)

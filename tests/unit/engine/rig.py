@@ -15,7 +15,7 @@ from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
 from podsupd.engine.worker import Tools
-from podsupd.errors import PodsupdError, ProbeUnrunnable, StateUnavailable
+from podsupd.errors import CgroupUnavailable, PodsupdError, ProbeUnrunnable, StateUnavailable
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.desired import Desired, DesiredFile, FileState
 from podsupd.model.plan import Intent, Now, PodMemory
@@ -110,6 +110,49 @@ class Deaths:
         self.watched.pop(pid)()
 
 
+@dataclass
+class Cgroups:
+    """Shelters by hand. moved: whom shelter() moves; left: who is in our cgroups; broken: why nobody can be moved."""
+
+    moved: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    left: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    broken: str = ""
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    async def shelter(self, container_id: str, pid: int) -> None:
+        """Move them, or refuse."""
+        del pid
+        self.calls.append(("shelter", container_id))
+        if self.broken:
+            raise CgroupUnavailable(self.broken)
+        if container_id in self.moved:
+            self.left[container_id] = self.moved[container_id]
+
+    def sweep(self, container_id: str) -> None:
+        """Note it."""
+        self.calls.append(("sweep", container_id))
+
+    async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
+        """Return who is there."""
+        return {c: self.left[c] for c in lives if c in self.left}
+
+    async def signal(self, container_id: str, signal: str, step: int, pid: int) -> tuple[str, ...]:
+        """Have everyone end at SIGKILL."""
+        del step, pid
+        self.calls.append((signal, container_id))
+        if self.broken:
+            raise CgroupUnavailable(self.broken)
+        got = self.left.get(container_id, ())
+        if signal == "SIGKILL" and container_id in self.left:
+            self.left[container_id] = ()
+        return tuple(f"worker (pid {pid})" for pid in got)
+
+    async def remove(self, container_id: str) -> None:
+        """Remove the empty one."""
+        assert self.left.pop(container_id) == ()
+        self.calls.append(("remove", container_id))
+
+
 class Journal:
     """A history that keeps everything."""
 
@@ -144,6 +187,12 @@ class CountingMissed(CountingMeter):
     def __init__(self) -> None:
         super().__init__()
         self.missed = 0
+        self.killed: list[tuple[str, str, int]] = []
+
+    def stop_killed(self, pod: str, container: str, processes: int) -> None:
+        """Remember them."""
+        if processes:
+            self.killed.append((pod, container, processes))
 
     def missed_event(self) -> None:
         """Count it."""
@@ -164,6 +213,7 @@ class Rig:
     def __init__(self, fake: FakeLibpod, runtime: LibpodRuntime, meter: CountingMissed) -> None:
         self.fake, self.runtime, self.meter = fake, runtime, meter
         self.state = MemoryState(fake.calls)
+        self.shelters = Cgroups()
         self.deaths, self.journal, self.clock = Deaths(), Journal(), Clock()
         self.doubts: list[str] = []
         self.stopping = asyncio.Event()
@@ -177,11 +227,12 @@ class Rig:
                 runtime=runtime,
                 state=self.state,
                 clock=self.clock,
-                executor=Executor(runtime, puller, OWNER),
+                executor=Executor(runtime, puller, self.shelters, meter, OWNER),
                 puller=puller,
                 prober=prober,
                 probe_memory=ProbeMemory(prober, self.state),
                 processes=self.deaths,
+                shelters=self.shelters,
                 events=EventLog(self.journal, self.clock),
                 meter=meter,
                 info=lambda: None,

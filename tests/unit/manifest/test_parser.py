@@ -26,6 +26,9 @@ from podsupd.model.spec import (
     Resources,
     RestartPolicy,
     Source,
+    StopScope,
+    StopSpec,
+    StopStep,
     TcpSocket,
     Vantage,
     VolumeMount,
@@ -133,6 +136,7 @@ spec:
   - {name: inside, exec: {container: a, command: [test, -f, /ok]}, onFailure: None}
   - {name: port, httpGet: {port: web, host: 127.0.0.1, path: ok, scheme: HTTPS}}
   backoff: {initialSeconds: 0.5, maxSeconds: 2, resetSeconds: 60, recreateAfterFailures: 2}
+  stop: {scope: All, sequence: [{signal: SIGTERM, seconds: 0}, {signal: SIGRTMIN+3, seconds: 0.0}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -173,6 +177,7 @@ def test_every_supported_field_arrives() -> None:
         VolumeSpec("bare", EmptyDir()),
     )
     assert pod.backoff == BackoffSpec(0.5, 2.0, 60.0, 2)
+    assert pod.stop == StopSpec(StopScope.ALL, (StopStep("SIGTERM", 0.0), StopStep("SIGRTMIN+3", 0.0)))
     assert pod.probes == (
         ProbeSpec(
             name="by-name",
@@ -211,7 +216,7 @@ def test_a_variable_set_twice_is_a_warning() -> None:
     """The last value wins as in a cluster, and the slip is said."""
     (warning,) = parse(EVERYTHING, "all.yaml").warnings
     assert str(warning) == (
-        'all.yaml:27: spec.containers[0].env[2].name: "A" is already set on line 27: the last value is used'
+        'all.yaml:28: spec.containers[0].env[2].name: "A" is already set on line 28: the last value is used'
     )
 
 
@@ -365,3 +370,26 @@ def test_parse_never_raises_on_a_damaged_manifest(data: st.DataObject) -> None:
     end = data.draw(st.integers(start, min(len(EVERYTHING), start + 40)))
     parsed = parse(EVERYTHING[:start] + data.draw(st.text(max_size=5)) + EVERYTHING[end:], "x.yaml")
     assert bool(parsed.errors) != bool(parsed.pods)
+
+
+@pytest.mark.parametrize(
+    ("shared", "stop", "says"),
+    [
+        (True, "{sequence: [{signal: SIGTERM, seconds: 20}, {signal: SIGINT, seconds: 11}]}", "takes 31 s"),
+        (True, "{sequence: [{signal: SIGTERM, seconds: 20}, {signal: SIGINT, seconds: 10}]}", ""),
+        (False, "{scope: Container}", "use All"),
+        (False, "{scope: All}", ""),
+        (True, "{scope: Container}", ""),
+    ],
+)
+def test_a_stop_that_the_pod_overrules_is_a_warning(*, shared: bool, stop: str, says: str) -> None:
+    """Whoever stages a stop learns beforehand which part of it can never happen."""
+    text = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+        f"spec: {{shareProcessNamespace: {str(shared).lower()}, containers: [{{name: c, image: i}}]}}\n"
+        f"---\napiVersion: podsupd.io/v1\nkind: PodPolicy\nmetadata: {{name: p}}\nspec: {{stop: {stop}}}\n"
+    )
+    parsed = parse(text, "p.yaml")
+    assert parsed.errors == ()
+    assert len(parsed.warnings) == (1 if says else 0)
+    assert all(says in str(warning) for warning in parsed.warnings)

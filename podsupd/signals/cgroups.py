@@ -1,0 +1,257 @@
+"""Keeps a stopping container's other processes from the runtime's kill: a cgroup of ours beside the container's.
+
+When a container's first process ends, the runtime kills whoever is left in its cgroup. Those who were moved out before
+live on, get the stop signal and the rest of the grace period. Nothing is frozen and nothing is remembered here that a
+cgroup's name does not say: a daemon that was killed finds them again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from signal import SIGKILL, Signals
+from typing import TypeVar
+
+from podsupd import log
+from podsupd.errors import CgroupUnavailable
+from podsupd.signals import held, hierarchies, pipes
+from podsupd.signals.held import Process
+from podsupd.signals.pipes import Outputs
+
+T = TypeVar("T")
+
+logger = log.get("cgroups")
+
+MAX_ROUNDS = 64  # a process that forks while it is moved or signalled is met in the next round
+
+
+class Shelters:
+    """Implements ports.Shelters, on a thread of its own: the kernel can take milliseconds to move a process."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="podsupd-cgroups")
+        self._homes: dict[str, tuple[Path, ...]] = {}
+        self._ours: dict[str, tuple[Path, ...]] | None = None
+        self._outputs = Outputs()
+        self._told: dict[str, set[tuple[Process, str, int]]] = {}
+
+    def close(self) -> None:
+        """End the thread, after what it has in hand."""
+        self._thread.shutdown()
+        self._outputs.close_all()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def shelter(self, container_id: str, pid: int) -> None:
+        """Move all processes of the container but the first to a cgroup of ours, see ports.Shelters."""
+        opened = await self._run(partial(pipes.open_outputs, pid))
+        self._outputs.hold(container_id, opened)
+        await self._run(partial(self._shelter, container_id, pid))
+
+    def sweep(self, container_id: str) -> None:
+        """Move whoever the first process, which has just ended, started after shelter(); see ports.Shelters."""
+        self._thread.submit(self._sweep, container_id)
+
+    async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
+        """Return who is in our cgroups of these containers, see ports.Shelters."""
+        for container_id, pid in lives.items():
+            if pid and container_id not in self._outputs.containers:
+                self._outputs.hold(container_id, await self._run(partial(pipes.open_outputs, pid)))
+        found = await self._run(partial(self._look, dict(lives)))
+        for container_id in self._outputs.containers:
+            if lives.get(container_id) == 0 and container_id not in found:
+                self._outputs.close(container_id)
+        return found
+
+    async def signal(self, container_id: str, signal: str, step: int, pid: int) -> tuple[str, ...]:
+        """Signal whoever is in our cgroup, see ports.Shelters."""
+        if not pid:
+            self._outputs.drain(container_id)
+        return await self._run(partial(self._signal, container_id, signal, step, pid))
+
+    async def remove(self, container_id: str) -> None:
+        """Remove our cgroup of a container, see ports.Shelters."""
+        await self._run(partial(self._remove, container_id))
+        self._outputs.close(container_id)
+
+    # -- on the thread
+
+    def _known(self) -> dict[str, tuple[Path, ...]]:
+        if self._ours is None:
+            try:
+                self._ours = hierarchies.shelters()
+            except OSError as error:
+                raise CgroupUnavailable(f"cannot look for cgroups: {error}") from error
+        return self._ours
+
+    def _shelter(self, container_id: str, pid: int) -> None:
+        self._known()
+        self._find_home(container_id, pid)
+        homes = self._homes[container_id]
+        if not _others(homes, pid):
+            return
+        pairs: dict[Path, Path] = {}
+        try:
+            self._make(container_id, homes, pairs)
+            _move_all(pairs, pid, container_id)
+        except OSError as error:
+            self._undo(container_id, pairs)
+            raise CgroupUnavailable(
+                f"cannot keep the processes of container {container_id[:12]} from the runtime's kill: {error}"
+            ) from error
+
+    def _make(self, container_id: str, homes: tuple[Path, ...], pairs: dict[Path, Path]) -> None:
+        """Make our cgroups, each known as soon as it is there."""
+        for home in homes:
+            pairs[home] = hierarchies.make_beside(home, container_id)
+            self._known()[container_id] = tuple(pairs.values())
+
+    def _find_home(self, container_id: str, pid: int) -> None:
+        try:
+            homes = hierarchies.homes(pid, container_id)
+        except OSError as error:
+            raise CgroupUnavailable(f"cannot find the cgroup of process {pid}: {error}") from error
+        if not homes:
+            raise CgroupUnavailable(
+                f"cannot find the cgroup of container {container_id[:12]}: process {pid} is in none of its name here"
+            )
+        self._homes[container_id] = homes
+
+    def _undo(self, container_id: str, pairs: Mapping[Path, Path]) -> None:
+        """Put everyone back: half in our cgroups they would be neither killed by the runtime nor found by a look."""
+        for home, path in pairs.items():
+            for pid in hierarchies.pids(path):
+                with suppress(OSError):
+                    (home / "cgroup.procs").write_text(str(pid))
+        try:
+            self._remove(container_id)
+        except CgroupUnavailable as error:
+            logger.warning("a cgroup stays behind", error=str(error))
+
+    def _sweep(self, container_id: str) -> None:
+        homes = self._homes.get(container_id, ())
+        if not _others(homes, 0):
+            return
+        try:
+            pairs: dict[Path, Path] = {}
+            self._make(container_id, homes, pairs)
+            _move_all(pairs, 0, container_id)
+        except (OSError, CgroupUnavailable) as error:
+            # The runtime removes the container's cgroup meanwhile: then it has killed whoever was in it.
+            logger.debug("not everyone was moved in time", container=container_id[:12], error=str(error))
+
+    def _look(self, lives: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        known = self._known()
+        for container_id, pid in lives.items():
+            if pid and container_id not in self._homes:
+                with suppress(CgroupUnavailable):
+                    self._find_home(container_id, pid)
+            if not pid and container_id not in known:
+                self._homes.pop(container_id, None)
+                self._told.pop(container_id, None)
+        return {c: tuple(p.pid for p in _living(known[c])) for c in lives if c in known}
+
+    def _signal(self, container_id: str, name: str, step: int, pid: int) -> tuple[str, ...]:
+        number = _number(name)
+        told = self._told.setdefault(container_id, set())
+        known = self._known().get(container_id, ())
+        if pid and container_id not in self._homes:
+            try:
+                self._find_home(container_id, pid)
+            except CgroupUnavailable:
+                if not known:
+                    raise
+        homes = self._homes.get(container_id, ()) if pid else ()
+        new: list[Process] = []
+        done: set[Process] = set()
+        # Those that come meanwhile are met when they have to be killed; else they may be what a handler has started.
+        for _ in range(MAX_ROUNDS if number == SIGKILL else 1):
+            fresh = [p for p in _living(known) + _living(homes) if p not in done and p.pid != pid]
+            if not fresh:
+                break
+            for process in fresh:
+                done.add(process)
+                key = (process, name, step)
+                if key in told and number != SIGKILL:
+                    continue
+                if self._send(process, number, container_id) and key not in told:
+                    told.add(key)
+                    new.append(process)
+        return tuple(str(process) for process in new)
+
+    def _send(self, process: Process, number: int, container_id: str) -> bool:
+        try:
+            with held.held(process.pid) as found:
+                # It is the same process, and still the container's.
+                if found is None or found[1] != process or not _belongs(process.pid, container_id):
+                    return False
+                return held.send(found[0], number)
+        except OSError as error:
+            raise CgroupUnavailable(f"cannot send signal {number} to process {process}: {error}") from error
+
+    def _remove(self, container_id: str) -> None:
+        for path in self._known().get(container_id, ()):
+            try:
+                for folder in reversed(list(hierarchies.below(path))):
+                    folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise CgroupUnavailable(f"cannot remove cgroup {path}: {error.strerror}") from error
+        self._known().pop(container_id, None)
+        self._homes.pop(container_id, None)
+        self._told.pop(container_id, None)
+
+
+def _number(name: str) -> int:
+    """Return a signal's number; Python names only the ends of the real-time signals."""
+    base, plus, above = name.partition("+")
+    return Signals[base] + int(above) if plus else Signals[name]
+
+
+def _living(paths: tuple[Path, ...]) -> list[Process]:
+    """Return who is in any of these cgroups, once each."""
+    numbers = dict.fromkeys(pid for path in paths for pid in hierarchies.pids(path))
+    return [p for p in map(held.read, numbers) if p is not None]
+
+
+def _others(homes: tuple[Path, ...], pid: int) -> bool:
+    return any(process.pid != pid for process in _living(homes))
+
+
+def _belongs(pid: int, container_id: str) -> bool:
+    try:
+        return container_id in Path(f"/proc/{pid}/cgroup").read_text(errors="replace")
+    except OSError:
+        return False
+
+
+def _move_all(pairs: Mapping[Path, Path], first: int, container_id: str) -> None:
+    """Move everyone but the first process from each cgroup to its pair, until nobody new is found.
+
+    Who is born of a process that is moved in some hierarchies only is met in the others in the next round. Raises
+    OSError when somebody cannot be moved, or they fork faster than they can be moved.
+    """
+    for _ in range(MAX_ROUNDS):
+        moved = 0
+        for home, path in pairs.items():
+            for pid in hierarchies.pids(home):
+                if pid != first:
+                    moved += _move(pid, path, container_id)
+        if not moved:
+            return
+    raise OSError("they start others faster than they can be moved")
+
+
+def _move(pid: int, path: Path, container_id: str) -> bool:
+    with held.held(pid) as found:
+        if found is None or not _belongs(pid, container_id):
+            return False
+        try:
+            (path / "cgroup.procs").write_text(str(pid))
+        except ProcessLookupError:
+            return False
+        return True

@@ -1,0 +1,60 @@
+"""One process, for sure: a pidfd and a start time, so that a PID that was reused is never taken for it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that was there; start in clock ticks since the boot. PID and start are what it is."""
+
+    pid: int
+    start: int
+    command: str = field(compare=False)
+
+    def __str__(self) -> str:
+        """Name it to a reader; a command can hold anything."""
+        shown = "".join(c if c.isprintable() else "?" for c in self.command)
+        return f"{shown} (pid {self.pid})"
+
+
+def read(pid: int) -> Process | None:
+    """Return a process (proc(5), stat), None when there is none or only its zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name in parentheses can hold anything, so fields are counted from its end: state is the third of all.
+    opening, closing = text.index("("), text.rindex(")")
+    fields = text[closing + 2 :].split()
+    # A leader that ended before its other threads reads as a zombie, too.
+    over = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if over else Process(pid, int(fields[19]), text[opening + 1 : closing])
+
+
+@contextmanager
+def held(pid: int) -> Iterator[tuple[int, Process] | None]:
+    """Hold a process by a pidfd, read after it was opened: it speaks of the same process as long as that is there."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        process = read(pid)
+        yield (pidfd, process) if process else None
+    finally:
+        os.close(pidfd)
+
+
+def send(pidfd: int, number: int) -> bool:
+    """Signal exactly this process; False when it is gone. Raises OSError when it may not be signalled."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    return True

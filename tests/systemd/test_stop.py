@@ -1,0 +1,52 @@
+"""A stop that reaches everyone, by the hardened unit, on a host where systemd manages the containers' cgroups."""
+
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: leaves}
+spec:
+  shareProcessNamespace: true
+  terminationGracePeriodSeconds: 30
+  volumes: [{name: out, hostPath: {path: /var/tmp/leaves, type: DirectoryOrCreate}}]
+  containers:
+  - name: main
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    volumeMounts: [{name: out, mountPath: /out}]
+    command:
+    - sh
+    - -c
+    - |
+      sh -c 'trap "sleep 3; echo done > /out/child; exit 0" TERM; echo up > /out/up; while :; do sleep 0.1; done' &
+      trap 'exit 3' TERM
+      while :; do sleep 0.1; done
+"""
+
+
+def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
+    """The unit's sandbox and systemd's hand on the cgroups, also while it reloads, leave the child its seconds."""
+    host.write("leaves.yaml", POD)
+    try:
+        host.until("the child is up", lambda: host.succeeds("test", "-e", "/var/tmp/leaves/up"))
+        host.until("the pod is Ready", lambda: host.ready("leaves"))
+        host.run("sh", "-c", "podsupd stop leaves/main > /dev/null 2>&1 &")
+        host.until("the first process ended", lambda: not host.inspect("leaves-main")[0]["State"]["Running"])
+        ours = host.run("find", "/sys/fs/cgroup", "-name", "podsupd-*").split()
+        assert len(ours) == 1
+        host.run("systemctl", "daemon-reload")
+        host.until("the stop ended", lambda: "Stopped" in host.run("podsupd", "events", "leaves"))
+        assert host.run("cat", "/var/tmp/leaves/child") == "done\n"
+        assert host.inspect("leaves-main")[0]["State"]["ExitCode"] == 3
+        events = host.run("podsupd", "events", "leaves")
+        assert "StopDegraded" not in events
+        assert "Killed" not in events
+        assert not host.succeeds("test", "-e", ours[0])
+    finally:
+        host.remove("leaves.yaml")
+        host.until("the pod is gone", lambda: not host.succeeds("podman", "pod", "exists", "leaves"))

@@ -1,0 +1,78 @@
+"""Finding a container's cgroups on every kind of host, from /proc as it reads there."""
+
+from pathlib import Path
+
+import pytest
+
+from podsupd.signals import hierarchies
+
+ID = "ab" * 32
+POD = "/machine.slice/machine-libpod_pod_1.slice"
+
+
+def proc(tmp_path: Path, mountinfo: str, cgroup: str) -> Path:
+    """Return a /proc with these mounts and one process, 7, in these cgroups."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(mountinfo)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cgroup").write_text(cgroup)
+    return tmp_path
+
+
+V2 = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("mountinfo", "cgroup", "found"),
+    [
+        pytest.param(V2, f"0::{POD}/libpod-{ID}.scope\n", [f"/sys/fs/cgroup{POD}/libpod-{ID}.scope"], id="v2"),
+        pytest.param(
+            V2,
+            f"0::{POD}/libpod-{ID}.scope/container/inner\n",
+            [f"/sys/fs/cgroup{POD}/libpod-{ID}.scope"],
+            id="a container with cgroups of its own",
+        ),
+        pytest.param(
+            "1 0 0:1 / /cg/cpu,cpuacct rw shared:3 - cgroup cgroup rw,cpu,cpuacct\n"
+            "2 0 0:2 / /cg/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+            "3 0 0:3 / /cg/unified rw - cgroup2 cgroup2 rw\n",
+            f"5:cpu,cpuacct:/p/{ID}\n4:name=systemd:/p/{ID}\n3:devices:/p/{ID}\n0::/\n",
+            [f"/cg/cpu,cpuacct/p/{ID}", f"/cg/systemd/p/{ID}"],
+            id="v1, one hierarchy not mounted, another not the container's",
+        ),
+        pytest.param(
+            "1 0 0:1 /outer /a\\040b rw - cgroup2 cgroup2 rw\n",
+            f"0::/outer/p/{ID}\n",
+            [f"/a b/p/{ID}"],
+            id="a part of the tree mounted at a path with a space",
+        ),
+        pytest.param(V2, f"0::/p/podsupd-{ID}\n", [], id="moved to ours already"),
+        pytest.param(V2, "0::/user.slice\n", [], id="somebody else's process"),
+    ],
+)
+def test_a_containers_cgroups_are_found(tmp_path: Path, mountinfo: str, cgroup: str, found: list[str]) -> None:
+    """The stop works under v1, v2 and hybrid hosts; a process that is not the container's gives nothing to move."""
+    assert [str(path) for path in hierarchies.homes(7, ID, proc(tmp_path, mountinfo, cgroup))] == found
+
+
+def test_cgroups_of_a_killed_daemon_are_found_by_name(tmp_path: Path) -> None:
+    """The next daemon finishes what it finds, whatever else is in the tree."""
+    root = tmp_path / "cg"
+    for name in (f"pod/podsupd-{ID}", f"pod/libpod-{ID}", "pod/podsupd-short", f"pod/podsupd-{ID}x"):
+        (root / name).mkdir(parents=True)
+    fake = proc(tmp_path, f"1 0 0:1 / {root} rw - cgroup2 cgroup2 rw\n", "")
+    assert hierarchies.shelters(fake) == {ID: (root / f"pod/podsupd-{ID}",)}
+
+
+def test_the_containers_limits_hold_in_our_cgroup(tmp_path: Path) -> None:
+    """Whoever cleans up after a stop can use no more memory than before, and open no other device."""
+    home, path = tmp_path / "libpod", tmp_path / "ours"
+    for folder in (home, path):
+        folder.mkdir()
+    (home / "memory.max").write_text("1000\n")
+    (home / "devices.list").write_text("c 1:3 rwm\n")
+    hierarchies.copy_limits(home, path)
+    assert (path / "memory.max").read_text() == "1000\n"
+    assert (path / "devices.deny").read_text() == "a"
+    assert (path / "devices.allow").read_text() == "c 1:3 rwm"
+    assert not (path / "pids.max").exists()
