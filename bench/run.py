@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bring_up, daemon_restart, idle, machine, restart_latency
+from bench import bring_up, daemon_restart, idle, machine, restart_latency, signals
 from bench.rows import Options, Scenario, show
 
 SCENARIOS: dict[str, Scenario] = {
@@ -14,6 +14,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bring-up": bring_up,
     "daemon-restart": daemon_restart,
     "idle": idle,
+    "signals": signals,
 }
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from podsupd import __version__, log
 from podsupd.configdir import ManifestDirectory
 from podsupd.core.desired import restore
-from podsupd.engine.control import Engine
+from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
@@ -33,7 +34,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner
-from podsupd.signals import HostProcesses, PidfdWatcher, Shelters
+from podsupd.signals import HostProcesses, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -42,6 +43,8 @@ from podsupd.web.metrics import PrometheusMeter
 logger = log.get("daemon")
 
 FIRST_LOOK_S = 1.0
+# What explains but is not needed: a bug in it must not end the daemon.
+EXPENDABLE = frozenset({"signals"})
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -103,12 +106,16 @@ class _Engine:
     puller: Puller
     prober: ProbeScheduler
     probe_memory: ProbeMemory
+    ledger: Ledger
     control: Engine
 
 
 def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, stopping: asyncio.Event) -> _Engine:
     changed = Broadcast()
     events = EventLog(edges.history, edges.clock)
+    ledger = Ledger(
+        TracefsTracer(held.owner_id), ProcLook(), edges.history, edges.meter, held.owner_id, settings.signals.tracer
+    )
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod)
@@ -134,7 +141,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             runtime=edges.runtime,
             state=edges.state,
             clock=edges.clock,
-            executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id),
+            executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce),
             puller=puller,
             prober=prober,
             probe_memory=probe_memory,
@@ -145,6 +152,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             info=lambda: observer.info,
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
+            causes=ledger.causes,
         )
     )
     restored = restore(
@@ -163,8 +171,8 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, processes)
-    return _Engine(fleet, desires, observer, puller, prober, probe_memory, control)
+    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, Insight(processes, ledger))
+    return _Engine(fleet, desires, observer, puller, prober, probe_memory, ledger, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -178,7 +186,12 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             clock=SystemClock(),
             notifier=SystemdNotifier.from_environment(),
             meter=meter,
-            history=HistoryDb(settings.state.dir, settings.state.keep_days, settings.state.max_mb),
+            history=HistoryDb(
+                settings.state.dir,
+                settings.state.keep_days,
+                settings.state.max_mb,
+                keep_signals=settings.signals.keep,
+            ),
             state=StateDb(settings.state.dir),
             processes=PidfdWatcher(),
             shelters=Shelters(),
@@ -202,7 +215,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         meter.bind(engine.control)
         web = WebServer(engine.control, meter, settings, passed_sockets())
         stack.push_async_callback(web.stop)
-        hangup = asyncio.Event()
+        hangup, looked = asyncio.Event(), asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
         mains: dict[str, Callable[[], Awaitable[None]]] = {
             "history": edges.history.run,
@@ -211,17 +224,20 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "config": partial(engine.desires.run, stopping),
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
+            "signals": partial(_traced, engine.ledger, looked, stopping),
             "web": web.run,
             "reload": partial(_reloads, engine.desires, edges.notifier, hangup),
             **({"podman": service.run} if service else {}),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(guarded(name, main, stopping, vital=True), name=name) for name, main in mains.items()
+                group.create_task(guarded(name, main, stopping, vital=name not in EXPENDABLE), name=name)
+                for name, main in mains.items()
             ]
             try:
                 # Who asks meanwhile finds nobody, as a moment before: better than a pod that runs shown as unready.
                 await engine.control.first_look(FIRST_LOOK_S)
+                looked.set()
                 await web.start()
                 await _serve(settings, engine, edges.notifier, stopping)
             finally:
@@ -230,6 +246,12 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 await _end(engine)
                 for task in tasks:
                     task.cancel()
+
+
+async def _traced(ledger: Ledger, looked: asyncio.Event, stopping: asyncio.Event) -> None:
+    """Trace signals once the pods were looked at: to begin takes the machine a moment, and no pod waits for it."""
+    await looked.wait()
+    await ledger.run(stopping)
 
 
 async def _end(engine: _Engine) -> None:

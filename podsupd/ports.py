@@ -1,6 +1,6 @@
 """Protocols between the engine and the edges, in terms of the model: what one side may ask of the other."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from podsupd.model.plan import (
     PodMemory,
 )
 from podsupd.model.processes import Member, PodProcesses, ProcessCount, ProcessRecords
+from podsupd.model.signals import ProcessFacts, SignalRecord, TraceEvent
 from podsupd.model.spec import ProbeSpec
 from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus
 
@@ -212,6 +213,65 @@ class Processes(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TraceBatch:
+    """Records in the order of time, all that are not younger than ``until`` (ns of CLOCK_MONOTONIC).
+
+    events: to be read once, each before the next is decoded: the tracer asks ``watched`` in between. lost: how many the
+    kernel dropped before them.
+    """
+
+    events: Iterator[TraceEvent]
+    until: int
+    lost: int = 0
+
+
+class Tracer(Protocol):
+    """The kernel's trace of signals and processes."""
+
+    watched: set[int]
+    """Thread ids whose signals are wanted; the reader of the records keeps it up to date."""
+
+    def open(self) -> None:
+        """Begin to trace; blocks, so call it in a thread. Raises TracingUnavailable."""
+        ...
+
+    def close(self) -> None:
+        """Stop tracing and leave nothing behind, also when open() is under way in a thread; never raises."""
+        ...
+
+    def hurry(self) -> None:
+        """Have what the kernel wrote read at once."""
+        ...
+
+    async def read(self, timeout_s: float) -> TraceBatch:
+        """Wait for records, no longer than this; raises TracingUnavailable when there will be no more."""
+        ...
+
+
+class ProcessLook(Protocol):
+    """/proc: what is there now, nothing kept."""
+
+    def look(self, tid: int) -> ProcessFacts | None:
+        """Return what /proc says of a thread's process; None when it is gone."""
+        ...
+
+    def members(self, pid: int) -> tuple[int, ...]:
+        """Return the processes of the cgroup that this process is in, empty when they cannot be read."""
+        ...
+
+
+class SignalHistory(Protocol):
+    """The ledger's rows in the history: recording never blocks and never fails; reading may be empty."""
+
+    def record_signal(self, record: SignalRecord) -> None:
+        """Queue a record; one with an id that is there already replaces it."""
+        ...
+
+    async def signals(self, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
+        """Read the newest ``limit`` records with an id above ``since``, oldest first."""
+
+
 class Shelters(Protocol):
     """Cgroups of our own, beside a container's: there its processes are out of reach of the runtime's last kill.
 
@@ -327,6 +387,14 @@ class Meter(Protocol):
         """Note how long a relist took."""
         ...
 
+    def signal(self, record: SignalRecord) -> None:
+        """Count a signal of the ledger (a storm's record by its count)."""
+        ...
+
+    def signals_lost(self, count: int) -> None:
+        """Count records that the kernel's buffer dropped."""
+        ...
+
 
 class Control(Protocol):
     """What the control endpoint, the metrics and the status page may ask of the engine. Reads never block.
@@ -392,6 +460,14 @@ class Control(Protocol):
 
     def follow_events(self, pod: str | None, since: int) -> AsyncIterator[Event]:
         """Yield events after ``since``, then new ones as they come, for ever."""
+        ...
+
+    async def signals(self, pod: str, since: int, limit: int) -> list[SignalRecord]:
+        """Read the ledger of a pod."""
+        ...
+
+    def follow_signals(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
+        """Yield records after ``since``, then new ones as they come, for ever."""
         ...
 
     def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:

@@ -237,6 +237,22 @@ def events(
     command.events(Client(socket), pod, limit, output, follow=follow)
 
 
+@app.command(rich_help_panel="Pods")
+@_answers
+def signals(
+    pod: Annotated[str, typer.Argument(metavar="POD")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=10_000, help="Begin with the newest so many.")] = 100,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> None:
+    """Show who signalled whom in a pod, what the receiver did with it, and what followed."""
+    from podsupd.cli import signals as command  # noqa: PLC0415
+
+    command.signals(Client(socket), pod, limit, output, follow=follow)
+
+
 @app.command(rich_help_panel="Daemon")
 @_answers
 def version(*, output: Output = Format.TABLE, socket: Socket = None) -> None:

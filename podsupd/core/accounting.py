@@ -22,6 +22,7 @@ from podsupd.model.plan import (
     RestartMark,
     Verdict,
 )
+from podsupd.model.signals import DeathCause
 from podsupd.model.spec import FailureAction, PodSpec, ProbeType
 
 INFRA = ""  # the infra container's key among a pod's container memories
@@ -82,9 +83,12 @@ def _bury(
     memory: ContainerMemory,
     want: PodSpec | None,
     now: Now,
+    cause: DeathCause | None,
 ) -> tuple[ContainerMemory, Note | None]:
-    """Record a death once."""
+    """Record a death once. cause: who ended it, where the kernel told."""
     reason, message = _describe_exit(container)
+    if cause and not container.oom_killed:
+        message += f" {cause.text}" if cause.text.startswith("after ") else f": {cause.text}"
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
     by_us = stop is not None
@@ -100,6 +104,8 @@ def _bury(
         container.started_epoch,
         container.finished_epoch,
         ours=by_us and not counts,
+        cause=cause.text if cause else "",
+        sender_origin=cause.origin if cause else "",
     )
     failures, not_before, recreate = memory.failures, 0.0, memory.recreate
     if counts and want is not None:
@@ -128,7 +134,8 @@ def _bury(
         return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
     kind = "Normal" if container.exit_code == 0 else "Warning"
     hint = ""
-    if death.signal in {"SIGKILL", "SIGTERM"} and not container.oom_killed:
+    by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
+    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not container.oom_killed:
         hint = f"; if that was you, `podsupd stop {pod}/{name}` makes it last"
     return buried, Note(kind, "Died", f"container {name} {message}{hint}", name)
 
@@ -185,7 +192,7 @@ def _settle_container(
                 return memory, None
             if memory.current != container.incarnation:
                 memory = _greet(container, memory, now)
-            return _bury(pod, name, container, memory, want, now)
+            return _bury(pod, name, container, memory, want, now, facts.causes.get(container.id))
         return memory if left else replace(memory, stop=None), None
     if container.state.alive and memory.current != container.incarnation:
         return _greet(container, memory, now), None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from podsupd import log
 from podsupd.core.conditions import PodView, derive, describe
@@ -10,6 +10,7 @@ from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.fleet import Fleet, bump
+from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
 from podsupd.engine.process_map import ProcessMap
@@ -18,6 +19,7 @@ from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, PodMemory
 from podsupd.model.processes import PodProcesses, ProcessCount
+from podsupd.model.signals import SignalRecord
 from podsupd.model.status import (
     Change,
     ChangeState,
@@ -36,6 +38,14 @@ logger = log.get("control")
 STALE_AFTER_INTERVALS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """What is known of the pods' processes: who they are, and what signals did among them."""
+
+    processes: ProcessMap
+    ledger: Ledger
+
+
 class Engine:
     """Implements ports.Control over the engine's parts."""
 
@@ -48,7 +58,7 @@ class Engine:
         runtime: Runtime,
         clock: Clock,
         changed: Broadcast,
-        processes: ProcessMap,
+        insight: Insight,
     ) -> None:
         self._fleet = fleet
         self._desires = desires
@@ -57,7 +67,8 @@ class Engine:
         self._runtime = runtime
         self._clock = clock
         self._changed = changed
-        self._processes = processes
+        self._processes = insight.processes
+        self._ledger = insight.ledger
         self._changes = Changes()
 
     # -- health
@@ -113,7 +124,11 @@ class Engine:
             last_relist=self._observer.last_relist_wall,
             last_config_success=self._desires.last_success,
             config_files=counts,
-            conditions=(Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),),
+            conditions=(
+                Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),
+                self._ledger.condition,
+            ),
+            tracer_up=self._ledger.up,
         )
 
     # -- pods
@@ -240,6 +255,14 @@ class Engine:
     def follow_events(self, pod: str | None, since: int) -> AsyncIterator[Event]:
         """Yield events after ``since``, then new ones as they come, for ever."""
         return self._events.follow(pod, since)
+
+    async def signals(self, pod: str, since: int, limit: int) -> list[SignalRecord]:
+        """Read the ledger of a pod."""
+        return await self._ledger.signals(pod, since, limit)
+
+    def follow_signals(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
+        """Yield a pod's records after ``since``, then new ones as they come, for ever."""
+        return self._ledger.follow(pod, since)
 
     async def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:
         """Read logs of a pod's containers, one after the other; followed ones are interleaved as lines come."""

@@ -32,12 +32,21 @@ class Executor:
     What has to follow is the next plan's business.
     """
 
-    def __init__(self, runtime: Runtime, puller: Puller, shelters: Shelters, meter: Meter, owner: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        puller: Puller,
+        shelters: Shelters,
+        meter: Meter,
+        owner: str,
+        announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
+    ) -> None:
         self._runtime = runtime
         self._puller = puller
         self._shelters = shelters
         self._meter = meter
         self._owner = owner
+        self._announce = announce
         # Podman serialises on its own locks; more at once only makes every single start slower.
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -100,6 +109,8 @@ class Executor:
         first_first = action.shelter or kill
         if action.everyone and not first_first:
             failed = await self._attempt(others())
+        # The ledger sees Podman's runtime send it, and has to know whose wish it was.
+        self._announce(action.container_id, action.signal)
         await self._runtime.signal_container(action.container_id, action.signal)
         if action.everyone and first_first:
             failed = await self._attempt(others()) or failed

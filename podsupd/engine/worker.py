@@ -4,7 +4,7 @@ It is the only writer of its pod's memory, and it plans only on an observation t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from podsupd import log
@@ -29,6 +29,7 @@ from podsupd.errors import (
 )
 from podsupd.model.observed import CONTAINER_LABEL, ObservedPod, RuntimeInfo
 from podsupd.model.plan import Action, ContainerMemory, Facts, Intent, Note, Plan, PodMemory, StartContainer
+from podsupd.model.signals import DeathCause
 from podsupd.model.spec import PodSpec
 from podsupd.ports import Clock, Meter, Processes, Runtime, Shelters, State
 
@@ -50,6 +51,11 @@ WARNED = frozenset(
 )
 
 
+async def _untraced(_pod: str, _seen: ObservedPod | None) -> Mapping[str, DeathCause]:
+    """Without the kernel's trace nobody tells who ended what."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; made once by the daemon."""
@@ -69,6 +75,7 @@ class Tools:
     info: Callable[[], RuntimeInfo | None]
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
+    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
 
 
 class Worker:
@@ -231,6 +238,7 @@ class Worker:
             images=images,
             verdicts=self._tools.prober.verdicts(self.name),
             gone=self._lives.gone(),
+            causes=await self._tools.causes(self.name, seen),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
+from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, PodSpec, StopSpec
 
 
@@ -71,6 +72,7 @@ class Facts:
 
     owner: our owner id. images: by reference. verdicts: by probe name.
     gone: container id -> boottime at which a pidfd told that its first process is gone.
+    causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     """
@@ -80,6 +82,7 @@ class Facts:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     gone: Mapping[str, float] = field(default_factory=dict)
     durable: bool = True
+    causes: Mapping[str, DeathCause] = field(default_factory=dict)
     leftovers: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -229,6 +232,8 @@ class Death:
     """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled).
 
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
+    cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``), and its
+    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known.
     """
 
     incarnation: Incarnation
@@ -239,6 +244,8 @@ class Death:
     started_epoch: float = 0.0
     finished_epoch: float = 0.0
     ours: bool = False
+    cause: str = ""
+    sender_origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,3 +163,4 @@ class DaemonStatus:
     last_config_success: float | None
     config_files: Mapping[str, int]
     conditions: tuple[Condition, ...] = ()
+    tracer_up: bool = False

@@ -1,12 +1,14 @@
-"""What processes do, as the kernel tells it: exits by pidfd, cgroups, and what /proc says of a process.
+"""What processes do, as the kernel tells it: exits by pidfd, signals by tracefs, cgroups, and what /proc says of them.
 
 Nothing here decides, and nothing here talks to Podman. Signals go through pidfds only, never to a bare PID. A PID is
 never trusted across an await without its start time: PIDs are reused.
 """
 
 from podsupd.signals.cgroups import Shelters
+from podsupd.signals.look import ProcLook
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
 from podsupd.signals.processes import HostProcesses
+from podsupd.signals.tracefs import TracefsTracer
 
-__all__ = ["HostProcesses", "PidfdWatcher", "Shelters", "process_start_time"]
+__all__ = ["HostProcesses", "PidfdWatcher", "ProcLook", "Shelters", "TracefsTracer", "process_start_time"]

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from podsupd import log
 from podsupd.errors import StateUnavailable
+from podsupd.model.signals import SignalRecord
 from podsupd.model.status import Event
+from podsupd.state import signal_rows
 from podsupd.state.sqlite import (
     Damaged,
     Schema,
@@ -36,9 +38,10 @@ _SCHEMA = Schema(
             " type TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL)"
         ),
         "CREATE INDEX events_by_pod ON events (pod, id)",
+        *signal_rows.CREATE,
     ),
     probe="SELECT id, time, pod, container, type, reason, message FROM events LIMIT 0",
-    version=1,
+    version=2,
     # Without a sync for each batch a power cut costs the last seconds and harms nothing.
     synchronous="NORMAL",
     # It may be 64 MB, on slow flash; damage in it is told when it is met.
@@ -60,6 +63,7 @@ class HistoryDb:
     Args:
         directory: the state directory.
         keep_days: older events are removed (by the wall clock, since that is what an event's id is made of).
+        keep_signals: so many of the newest signal records are kept.
         max_mb: the file is kept below this many MB (10**6 bytes); the WAL beside it is folded in at 1 MB.
         batch_s: seconds that a batch is collected for.
         wall: epoch seconds.
@@ -71,6 +75,7 @@ class HistoryDb:
         keep_days: float,
         max_mb: float,
         *,
+        keep_signals: int = 100_000,
         batch_s: float = 1.0,
         timeout_s: float = DISK_TIMEOUT_S,
         wall: Callable[[], float] = time.time,
@@ -78,11 +83,13 @@ class HistoryDb:
         self._path = Path(directory) / "history.db"
         self._keep_days = keep_days
         self._max_bytes = int(max_mb * 1_000_000)
+        self._keep_signals = keep_signals
         self._batch_s = batch_s
         self._wall = wall
         self._thread = DiskThread("history.db", timeout_s)
         self._log = log.get("state")
         self._pending: dict[int, Event] = {}
+        self._signals: dict[int, SignalRecord] = {}
         self._wake = asyncio.Event()
         self._trouble = ""
         self.dropped = 0
@@ -95,6 +102,14 @@ class HistoryDb:
         self._pending[event.id] = event
         if len(self._pending) > QUEUE_MAX:
             del self._pending[next(iter(self._pending))]
+            self.dropped += 1
+        self._wake.set()
+
+    def record_signal(self, record: SignalRecord) -> None:
+        """Queue a signal; one with an id that is there already replaces it. Never blocks and never fails."""
+        self._signals[record.id] = record
+        if len(self._signals) > QUEUE_MAX:
+            del self._signals[next(iter(self._signals))]
             self.dropped += 1
         self._wake.set()
 
@@ -111,7 +126,7 @@ class HistoryDb:
                 await asyncio.sleep(self._batch_s)
             self._wake.clear()
             await self._flush()
-            if self._pending:
+            if self._pending or self._signals:
                 self._wake.set()
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
@@ -127,9 +142,20 @@ class HistoryDb:
             self._say(str(error))
         return sorted(found.values(), key=lambda e: e.id)[-limit:] if limit > 0 else []
 
+    async def signals(self, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
+        """Read the newest ``limit`` signals with an id above ``since``, oldest first, as ``events`` does."""
+        found = {r.id: r for r in self._signals.values() if r.id > since and pod in {None, r.pod}}
+        try:
+            read = await self._thread.call(lambda: self._do("read", lambda c: signal_rows.read(c, pod, since, limit)))
+            for record in read:
+                found.setdefault(record.id, record)
+        except StateUnavailable as error:
+            self._say(str(error))
+        return sorted(found.values(), key=lambda r: r.id)[-limit:] if limit > 0 else []
+
     async def close(self) -> None:
         """Write what is queued and close the file; never raises."""
-        if self._pending:
+        if self._pending or self._signals:
             await self._flush()
         try:
             await self._thread.call(self._disconnect)
@@ -139,12 +165,17 @@ class HistoryDb:
 
     async def _flush(self) -> None:
         batch = list(self._pending.values())
+        signals = list(self._signals.values())
         try:
-            await self._thread.call(lambda: self._write(batch))
+            await self._thread.call(lambda: self._write(batch, signals))
         except StateUnavailable as error:
             self._say(str(error))
             return
         self._trouble = ""
+        for record in signals:
+            # One that was amended while it was being written is written again.
+            if self._signals.get(record.id) is record:
+                del self._signals[record.id]
         for event in batch:
             if self._pending.pop(event.id, None) is None:
                 # It was dropped from the queue while it was being written.
@@ -157,12 +188,13 @@ class HistoryDb:
 
     # On the thread.
 
-    def _write(self, batch: Sequence[Event]) -> None:
+    def _write(self, batch: Sequence[Event], signals: Sequence[SignalRecord]) -> None:
         rows = [tuple(map(_storable, (e.id, e.time, e.pod, e.container, e.type, e.reason, e.message))) for e in batch]
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 connection.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                signal_rows.write(connection, signals)
             self._prune(connection)
 
         self._do("write to", write)
@@ -177,11 +209,12 @@ class HistoryDb:
     def _prune(self, connection: sqlite3.Connection) -> None:
         oldest = int((self._wall() - self._keep_days * 86_400) * 1_000_000)
         removed = connection.execute("DELETE FROM events WHERE id < ?", (oldest,)).rowcount
+        removed += signal_rows.prune(connection, oldest, self._keep_signals)
         while removed or _size(connection) > self._max_bytes:
             connection.execute("PRAGMA incremental_vacuum").fetchall()
             if _size(connection) <= self._max_bytes:
                 return
-            removed = connection.execute(_DELETE_SLICE, (SLICE,)).rowcount
+            removed = signal_rows.shed(connection, SLICE) or connection.execute(_DELETE_SLICE, (SLICE,)).rowcount
             if not removed:
                 return
 

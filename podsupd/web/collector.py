@@ -36,6 +36,9 @@ def _daemon(daemon: DaemonStatus) -> Iterator[Metric]:
     if daemon.podman_version:
         yield InfoMetricFamily("podsupd_podman", "The Podman that answers.", {"version": daemon.podman_version})
     yield GaugeMetricFamily("podsupd_podman_up", "Whether Podman answered the last call.", float(daemon.podman_up))
+    yield GaugeMetricFamily(
+        "podsupd_signal_tracer_up", "Whether the kernel's signals are traced.", float(daemon.tracer_up)
+    )
     if daemon.last_relist is not None:
         yield GaugeMetricFamily(
             "podsupd_last_relist_timestamp_seconds", "When all pods were last listed.", daemon.last_relist
@@ -90,6 +93,7 @@ def _containers(pods: Iterable[PodStatus]) -> Iterator[Metric]:
                 state.add_metric((*key, word, container.reason if now else ""), float(now))
             if death := container.last_death:
                 info = {"reason": death.reason, "exit_code": str(death.exit_code), "signal": death.signal or ""}
+                info["sender_origin"] = death.sender_origin
                 last.add_metric(key, info)
     yield from (ready, restarts, backoff, state, last)
 

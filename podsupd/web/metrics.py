@@ -12,6 +12,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from podsupd.model.signals import SignalRecord
 from podsupd.model.spec import ProbeSpec
 from podsupd.ports import Control
 from podsupd.web.collector import SnapshotCollector
@@ -68,6 +69,17 @@ class PrometheusMeter:
         )
         self._events = self._counter("events", "Events received from Podman's stream.")
         self._missed_events = self._counter("missed_events", "Changes that a relist found and no event had told.")
+        self._signals = self._counter(
+            "signals",
+            "Signals from or to a process of a pod.",
+            "pod",
+            "container",
+            "sender_container",
+            "sender_origin",
+            "signal",
+            "result",
+        )
+        self._signals_lost = self._counter("signal_trace_lost", "Trace records that the kernel's buffer dropped.")
         self._reconnects = self._counter("event_stream_reconnects", "Reconnects of Podman's event stream.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -123,6 +135,17 @@ class PrometheusMeter:
     def reconnect(self) -> None:
         """Count a reconnect of the event stream."""
         self._reconnects.inc()
+
+    def signal(self, record: SignalRecord) -> None:
+        """Count a signal of the ledger (a storm's record by its count)."""
+        sender, target = record.sender, record.target
+        self._signals.labels(
+            record.pod, target.container or "", sender.container or "", sender.origin, record.signal, record.result
+        ).inc(record.count)
+
+    def signals_lost(self, count: int) -> None:
+        """Count records that the kernel's buffer dropped."""
+        self._signals_lost.inc(count)
 
     def relist(self, seconds: float) -> None:
         """Note how long a relist took."""

@@ -81,6 +81,20 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET",
+        "/v1/pods/{pod}/signals",
+        streams.signals,
+        "Signals from and to a pod's processes, and with follow those that come, as server-sent events",
+        Answer(schema="SignalList", media=("application/json", "text/event-stream")),
+        (
+            Param("since", "integer", "Only records with a higher id."),
+            Param("limit", "integer", "The newest so many.", default=100, maximum=10_000),
+            Param("follow", "boolean", "Go on with what comes.", default=False),
+        ),
+        errors=(404,),
+        streams=True,
+    ),
+    Route(
+        "GET",
         "/v1/changes/{id}",
         handlers.get_change,
         "What became of an edit of intent",

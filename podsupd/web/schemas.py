@@ -82,6 +82,14 @@ _CONTAINER_SPEC = _object(
     },
 )
 
+_PARTY = {
+    "container": _maybe(_STRING),
+    "pid": _maybe(_INTEGER),
+    "host_pid": _maybe(_INTEGER),
+    "command": _STRING,
+}
+_ORIGINS: Json = {"enum": ["container", "infra", "exec", "host", "podsupd", "podman", "kernel", "unknown"]}
+
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
@@ -224,6 +232,36 @@ SCHEMAS: dict[str, Json] = {
         }
     ),
     "EventList": _object({"items": _list(_ref("Event"))}),
+    "Signal": _object(
+        {
+            "id": _INTEGER,
+            "time": _TIME,
+            "pod": _STRING,
+            "signal": _STRING,
+            "code": _STRING,
+            "sender": _object({**_PARTY, "origin": _ORIGINS}),
+            "target": _object(_PARTY),
+            "result": {"enum": ["delivered", "ignored", "blocked", "pending", "already pending", "lost"]},
+            "disposition": {"enum": ["default", "handler", "ignored", None]},
+            "latency_us": _maybe(_INTEGER),
+            "cause": _maybe(_INTEGER),
+            "led_to": _list(
+                _object(
+                    {
+                        "kind": {"enum": ["exit", "signal"]},
+                        "container": _maybe(_STRING),
+                        "pid": _maybe(_INTEGER),
+                        "exit_code": _maybe(_INTEGER),
+                        "signal": _maybe(_STRING),
+                        "after_ms": _NUMBER,
+                    },
+                    {"id": _INTEGER},
+                )
+            ),
+            "count": _INTEGER,
+        }
+    ),
+    "SignalList": _object({"items": _list(_ref("Signal"))}),
     "PlanList": _object(
         {
             "items": _list(

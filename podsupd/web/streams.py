@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
 
 from aiohttp import web
 
 from podsupd import log
 from podsupd.errors import PodsupdError
 from podsupd.model.observed import LogLine
+from podsupd.model.signals import SignalRecord
 from podsupd.model.status import Event, PodStatus
 from podsupd.web import shapes
 from podsupd.web.handlers import answer, find_pod
@@ -16,19 +18,64 @@ from podsupd.web.keys import CLOSING, CONTROL
 from podsupd.web.problems import ApiError
 from podsupd.web.route import Query
 
+T = TypeVar("T")
+
 HEARTBEAT_S = 15.0
 """Silence after which a comment is sent, so that both sides notice a dead connection (seconds)."""
 
 _log = log.get("web")
 
 
+@dataclass(frozen=True, slots=True)
+class _Source(Generic[T]):
+    """What is streamed: the newest so many, those after an id, and how one is named, numbered and shaped."""
+
+    name: str
+    newest: Callable[[int, int], Awaitable[list[T]]]
+    follow: Callable[[int], AsyncIterator[T]]
+    number: Callable[[T], int]
+    shape: Callable[[T], Any]
+
+    def line(self, item: T) -> bytes:
+        """Return one server-sent event."""
+        data = json.dumps(self.shape(item), ensure_ascii=False)
+        return f"id: {self.number(item)}\nevent: {self.name}\ndata: {data}\n\n".encode()
+
+
 async def events(request: web.Request, query: Query) -> web.StreamResponse:
     """GET /v1/events: the newest ``limit`` of the history, oldest first; with follow then each as it comes."""
-    control, pod, since = request.app[CONTROL], query["pod"], query["since"]
+    control, pod = request.app[CONTROL], query["pod"]
+    source: _Source[Event] = _Source(
+        "event",
+        lambda since, limit: control.events(pod, since, limit),
+        lambda since: control.follow_events(pod, since),
+        lambda event: event.id,
+        shapes.event,
+    )
+    return await _serve(request, query, source)
+
+
+async def signals(request: web.Request, query: Query) -> web.StreamResponse:
+    """GET /v1/pods/{pod}/signals: the ledger, as /v1/events gives the history; kept for a pod that is gone."""
+    control, pod = request.app[CONTROL], request.match_info["pod"]
+    source: _Source[SignalRecord] = _Source(
+        "signal",
+        lambda since, limit: control.signals(pod, since, limit),
+        lambda since: control.follow_signals(pod, since),
+        lambda record: record.id,
+        SignalRecord.as_json,
+    )
+    if not await control.signals(pod, 0, 1):
+        find_pod(request)
+    return await _serve(request, query, source)
+
+
+async def _serve(request: web.Request, query: Query, source: _Source[T]) -> web.StreamResponse:
+    since = query["since"]
     if query["follow"]:
-        return await _follow(request, pod, _last_event_id(request, since), query["limit"])
-    found = await control.events(pod, since or 0, query["limit"])
-    return answer({"items": [shapes.event(event) for event in found]})
+        return await _follow(request, source, _last_event_id(request, since), query["limit"])
+    found = await source.newest(since or 0, query["limit"])
+    return answer({"items": [source.shape(item) for item in found]})
 
 
 def _last_event_id(request: web.Request, since: int | None) -> int | None:
@@ -41,26 +88,27 @@ def _last_event_id(request: web.Request, since: int | None) -> int | None:
     return int(given)
 
 
-async def _follow(request: web.Request, pod: str | None, since: int | None, limit: int) -> web.StreamResponse:
-    """Stream events after ``since`` (None: from the newest ``limit``) until the client or the daemon goes."""
-    control, closing = request.app[CONTROL], request.app[CLOSING]
-    backlog = await control.events(pod, 0, limit) if since is None else []
+async def _follow(request: web.Request, source: _Source[T], since: int | None, limit: int) -> web.StreamResponse:
+    """Stream what comes after ``since`` (None: from the newest ``limit``) until the client or the daemon goes."""
+    closing = request.app[CLOSING]
+    backlog = await source.newest(0, limit) if since is None else []
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
-    await response.write(b": podsupd events\n\n")  # headers and the first byte leave before the first event
+    # Headers and the first byte leave before the first event.
+    await response.write(f": podsupd {source.name}s\n\n".encode())
     last = since or 0
-    for event in backlog:
-        await response.write(_sse(event))
-        last = event.id
+    for item in backlog:
+        await response.write(source.line(item))
+        last = source.number(item)
     while not closing.ended(request):
         # A time-out ends the engine's generator; the next one resumes after the last event that was written.
-        stream = control.follow_events(pod, last)
+        stream = source.follow(last)
         try:
             while True:
                 async with closing.within(request, HEARTBEAT_S):
-                    event = await anext(stream)
-                await response.write(_sse(event))
-                last = event.id
+                    item = await anext(stream)
+                await response.write(source.line(item))
+                last = source.number(item)
         except TimeoutError:
             if not closing.ended(request):
                 await response.write(b": heartbeat\n\n")
@@ -72,11 +120,6 @@ async def _follow(request: web.Request, pod: str | None, since: int | None, limi
             await _close(stream)
     await _end(request, response)
     return response
-
-
-def _sse(event: Event) -> bytes:
-    data = json.dumps(shapes.event(event), ensure_ascii=False)
-    return f"id: {event.id}\nevent: event\ndata: {data}\n\n".encode()
 
 
 async def logs(request: web.Request, query: Query) -> web.StreamResponse:

@@ -12,7 +12,8 @@ from podsupd.cli import status as status_module
 from podsupd.cli.output import age
 from podsupd.errors import StateUnavailable
 from podsupd.model.observed import LogLine
-from podsupd.model.status import ChangeState
+from podsupd.model.signals import Party
+from podsupd.model.status import ChangeState, Condition
 from tests.unit.cli.conftest import Run, command
 from tests.unit.web.fakes import FakeControl, event
 
@@ -236,6 +237,42 @@ async def test_events_are_a_table_or_lines_of_json(podsupd: Run) -> None:
     assert (await podsupd("events", "nobody")).out == "No events.\n"
 
 
+async def test_signals_are_a_table_or_lines_of_json(podsupd: Run, control: FakeControl) -> None:
+    """Who signalled whom, what became of it and what followed, on a line each."""
+    control.ledger[1:] = [
+        replace(
+            control.ledger[0],
+            id=4713,
+            sender=Party(None, None, 77, "ba\x1b[sh", "host", "root"),
+            result="ignored",
+            disposition="ignored",
+            led_to=(),
+            count=12,
+        )
+    ]
+    done = await podsupd("signals", "my-shared-pod")
+    head, first, second = done.out.splitlines()
+    assert head.split("  ")[0] == "TIME"
+    fate = "nginx-server/nginx[6] handler, 41 us exit 0 after 4.7 ms"
+    assert " ".join(first.split()) == f"2026-11-22 06:27:14.833 SIGQUIT busybox-client/kill[131] (exec) {fate}"
+    fate = "nginx-server/nginx[6] ignored -"
+    assert " ".join(second.split()) == f"2026-11-22 06:27:14.833 SIGQUIT x12 host/ba?[sh[77] {fate}"
+    lines = (await podsupd("signals", "my-shared-pod", "-o", "json")).out.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [4711, 4713]
+    assert yaml.safe_load((await podsupd("signals", "my-shared-pod", "-o", "yaml")).out)[0]["signal"] == "SIGQUIT"
+
+
+async def test_an_empty_ledger_says_when_nothing_is_traced(podsupd: Run, control: FakeControl) -> None:
+    """No signals and no eyes are two things."""
+    control.ledger.clear()
+    assert (await podsupd("signals", "my-shared-pod")).err == ""
+    blind = Condition("SignalTracer", "False", "Unavailable", "cannot mount tracefs")
+    control.daemon_ = replace(control.daemon_, conditions=(blind,))
+    done = await podsupd("signals", "my-shared-pod")
+    assert (done.code, done.out) == (0, "No signals.\n")
+    assert "SignalTracer: False (Unavailable): cannot mount tracefs" in done.err
+
+
 async def test_logs_tell_containers_apart(podsupd: Run, control: FakeControl) -> None:
     """Lines of several containers carry their names, those of one do not."""
     assert (await podsupd("logs", "my-shared-pod")).out == "[nginx-server] GET / 200\n[busybox-client] x\n"
@@ -269,6 +306,8 @@ async def test_version_tells_both(podsupd: Run) -> None:
         ("logs", "x"),
         ("events",),
         ("events", "--follow"),
+        ("signals", "x"),
+        ("signals", "x", "--follow"),
         ("reload",),
         ("prune",),
     ],

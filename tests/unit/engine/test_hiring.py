@@ -32,6 +32,7 @@ def fleet_over_nothing() -> tuple[Fleet, Any]:
     tools.probe_memory.keep = AsyncMock()
     tools.puller.fact = AsyncMock()
     tools.executor.apply = AsyncMock()
+    tools.causes = AsyncMock(return_value={})
     tools.prober.verdicts.return_value = {}
     tools.prober.statuses.return_value = {}
     fleet = Fleet(Persisted(), asyncio.Event())

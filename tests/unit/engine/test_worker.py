@@ -27,6 +27,7 @@ def worker_over(seen: ObservedPod | None) -> tuple[Worker, Any]:
     tools.probe_memory.keep = AsyncMock()
     tools.puller.fact = AsyncMock()
     tools.executor.apply = AsyncMock()
+    tools.causes = AsyncMock(return_value={})
     tools.prober.verdicts.return_value = {}
     tools.prober.statuses.return_value = {}
     return Worker("p", tools, PodMemory(), Intent()), tools.executor

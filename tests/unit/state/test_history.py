@@ -5,11 +5,13 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.status import Event
 from podsupd.state import HistoryDb
 from podsupd.state.history import QUEUE_MAX
@@ -69,8 +71,8 @@ async def test_run_writes_batches(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     write = db._write
 
-    def note(batch: list[Event]) -> None:
-        write(batch)
+    def note(batch: list[Event], signals: list[SignalRecord]) -> None:
+        write(batch, signals)
         batches.append(len(batch))
         loop.call_soon_threadsafe(written.set)
 
@@ -265,3 +267,50 @@ async def test_a_quiet_history_is_pruned_every_hour(monkeypatch: pytest.MonkeyPa
         await run
     monkeypatch.undo()
     db._thread.close()
+
+
+def signal_record(number: int, pod: str = "web", **more: object) -> SignalRecord:
+    """Return a record as the ledger writes it."""
+    sender = Party("side", 3, 30, "kill \udcff", "exec", "root")
+    led_to = (Consequence("exit", "main", 2, 4.5, 0, None), Consequence("signal", None, None, 5.0, None, "SIGUSR1", 9))
+    plain = SignalRecord(
+        number, "t", pod, "SIGTERM", "kill", sender, Party("main", 2, 20, "sh"), "delivered", "handler", 41, 7, led_to
+    )
+    return replace(plain, **more)
+
+
+async def test_signals_come_back_as_they_were(tmp_path: Path) -> None:
+    """The ledger is the same after a restart, by pod and from an id on, and names that are no text do not stop it."""
+    db = history(tmp_path, keep_days=40_000)
+    clean = replace(signal_record(1).sender, command="kill")
+    for record in (signal_record(1), signal_record(2, sender=clean), signal_record(3, "other", sender=clean)):
+        db.record_signal(record)
+    assert [r.id for r in await db.signals("web", 0, 10)] == [1, 2]
+    await db.close()
+    again = history(tmp_path, keep_days=40_000)
+    assert await again.signals("web", 1, 10) == [signal_record(2, sender=clean)]
+    assert [r.id for r in await again.signals(None, 0, 2)] == [2, 3]
+    await again.close()
+
+
+async def test_an_amended_signal_replaces_itself(tmp_path: Path) -> None:
+    """An exit that came late is in the record, and the record is there once."""
+    db = history(tmp_path, keep_days=40_000)
+    db.record_signal(signal_record(1, led_to=()))
+    await db._flush()
+    db.record_signal(signal_record(1, count=3))
+    await db._flush()
+    assert [(r.count, len(r.led_to)) for r in await db.signals("web", 0, 10)] == [(3, 2)]
+    await db.close()
+
+
+async def test_only_so_many_signals_are_kept(tmp_path: Path) -> None:
+    """The newest signals.keep records stay; events are not shortened for them."""
+    db = HistoryDb(str(tmp_path), 30, 64, keep_signals=5, wall=lambda: 0.0)
+    db.record(event(1))
+    for number in range(1, 20):
+        db.record_signal(signal_record(number))
+    await db._flush()
+    assert [r.id for r in await db.signals("web", 0, 100)] == [15, 16, 17, 18, 19]
+    assert len(await db.events(None, 0, 10)) == 1
+    await db.close()

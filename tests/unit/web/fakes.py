@@ -10,6 +10,7 @@ from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import ContainerState, Incarnation, LogLine, ObservedContainer, ObservedPod
 from podsupd.model.plan import Death
 from podsupd.model.processes import Origin, PodProcesses, Process, ProcessCount
+from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
@@ -178,6 +179,24 @@ def event(number: int, pod: str = "my-shared-pod", **fields: str | None) -> Even
     return replace(plain, **fields)
 
 
+def signal_record(number: int, pod: str = "my-shared-pod") -> SignalRecord:
+    """Return the interface's example of a signal."""
+    return SignalRecord(
+        number,
+        "2026-11-22T06:27:14.833527Z",
+        pod,
+        "SIGQUIT",
+        "kill",
+        Party("busybox-client", 131, 5319, "kill", "exec"),
+        Party("nginx-server", 6, 4348, "nginx"),
+        "delivered",
+        "handler",
+        41,
+        None,
+        (Consequence("exit", "nginx-server", 6, 4.7, 0, None),),
+    )
+
+
 def daemon() -> DaemonStatus:
     """Return a daemon in good health that holds a removal."""
     return DaemonStatus(
@@ -199,6 +218,7 @@ class FakeControl:
     daemon_: DaemonStatus = field(default_factory=daemon)
     pods_: list[PodStatus] = field(default_factory=lambda: [example(), orphan()])
     history: list[Event] = field(default_factory=lambda: [event(1), event(2, "other"), event(3)])
+    ledger: list[SignalRecord] = field(default_factory=lambda: [signal_record(n) for n in (4711, 4712)])
     lines: list[LogLine | Exception] = field(
         default_factory=lambda: [
             LogLine("nginx-server", "stdout", "GET / 200"),
@@ -297,6 +317,28 @@ class FakeControl:
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
         found = [e for e in self.history if e.id > since and pod in (None, e.pod)]
         return found[-limit:] if limit else []
+
+    async def signals(self, pod: str, since: int, limit: int) -> list[SignalRecord]:
+        found = [r for r in self.ledger if r.id > since and r.pod == pod]
+        return found[-limit:] if limit else []
+
+    async def follow_signals(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
+        last = since
+        self.followers += 1
+        try:
+            while True:
+                for record in await self.signals(pod, last, 100):
+                    last = record.id
+                    yield record
+                async with self.happened:
+                    await self.happened.wait()
+        finally:
+            self.followers -= 1
+
+    async def tell_signal(self, record: SignalRecord) -> None:
+        async with self.happened:
+            self.ledger.append(record)
+            self.happened.notify_all()
 
     async def tell(self, event: Event) -> None:
         async with self.happened:

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import podsupd
 from podsupd.web import PrometheusMeter
-from tests.unit.web.fakes import BUSYBOX, HOST_CURL, NGINX, FakeControl, daemon
+from tests.unit.web.fakes import BUSYBOX, HOST_CURL, NGINX, FakeControl, daemon, signal_record
 
 PLAIN = "text/plain"
 
@@ -30,6 +30,8 @@ def fed(control: FakeControl | None = None) -> PrometheusMeter:
     meter.missed_event()
     meter.reconnect()
     meter.relist(0.002)
+    meter.signal(replace(signal_record(1), count=3))
+    meter.signals_lost(7)
     return meter
 
 
@@ -77,7 +79,7 @@ def test_names_and_labels_are_the_contract() -> None:
         "container_restarts_total": container,
         "container_backoff_seconds": container,
         "container_state": {*container, "state", "reason"},
-        "container_last_terminated_info": {*container, "reason", "exit_code", "signal"},
+        "container_last_terminated_info": {*container, "reason", "exit_code", "signal", "sender_origin"},
         "probe_total": {*container, "probe_type", "vantage", "probe", "result"},
         "probe_duration_seconds_count": {"probe_type", "vantage"},
         "probe_schedule_lag_seconds_count": {"probe_type", "vantage"},
@@ -89,6 +91,9 @@ def test_names_and_labels_are_the_contract() -> None:
         "events_total": set(),
         "missed_events_total": set(),
         "event_stream_reconnects_total": set(),
+        "signals_total": {*container, "sender_container", "sender_origin", "signal", "result"},
+        "signal_trace_lost_total": set(),
+        "signal_tracer_up": set(),
         "pod_processes": {"pod"},
         "pod_zombies": {"pod"},
         "config_files": {"state"},
@@ -116,7 +121,7 @@ def test_values_are_those_of_the_snapshot() -> None:
     assert value(meter, "container_backoff_seconds", **client) == 12.5
     assert value(meter, "container_state", **client, state="waiting", reason="CrashLoopBackOff") == 1
     assert value(meter, "container_state", **client, state="running", reason="") == 0
-    labels = {"reason": "OOMKilled", "exit_code": "137", "signal": "SIGKILL"}
+    labels = {"reason": "OOMKilled", "exit_code": "137", "signal": "SIGKILL", "sender_origin": ""}
     assert value(meter, "container_last_terminated_info", **client, **labels) == 1
     assert value(meter, "pod_processes", pod="my-shared-pod") == 8
     assert value(meter, "pod_zombies", pod="my-shared-pod") == 1
@@ -134,6 +139,10 @@ def test_counts_are_those_of_the_calls() -> None:
     assert value(meter, "runtime_operations_errors_total", operation="start_container") == 1
     assert value(meter, "runtime_operations_duration_seconds_bucket", operation="start_container", le="0.025") == 1
     assert value(meter, "restart_latency_seconds_bucket", le="0.15") == 1
+    signal = {"pod": "my-shared-pod", "container": "nginx-server", "sender_container": "busybox-client"}
+    fate = {"sender_origin": "exec", "signal": "SIGQUIT", "result": "delivered"}
+    assert value(meter, "signals_total", **signal, **fate) == 3
+    assert value(meter, "signal_trace_lost_total") == 7
 
 
 def test_what_is_not_known_is_left_out() -> None:

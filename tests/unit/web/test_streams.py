@@ -10,7 +10,7 @@ import pytest
 from podsupd.errors import PodmanConflict
 from podsupd.model.observed import LogLine
 from podsupd.web import WebServer, streams
-from tests.unit.web.fakes import FakeControl, event
+from tests.unit.web.fakes import FakeControl, event, signal_record
 
 
 async def messages(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
@@ -170,3 +170,55 @@ async def test_a_container_that_was_not_created_ends_a_followed_log(
     control.lines[:] = [LookupError("container nginx-server was not created yet")]
     async with client.get("/v1/pods/my-shared-pod/logs?follow=true&container=nginx-server") as response:
         assert "was not created yet" in await response.text()
+
+
+async def test_signals_are_rows_as_the_interface_words_them(client: aiohttp.ClientSession) -> None:
+    """A program reads the ledger with the names that were promised."""
+    async with client.get("/v1/pods/my-shared-pod/signals?limit=1") as response:
+        (row,) = (await response.json())["items"]
+    assert row == {
+        "id": 4712,
+        "time": "2026-11-22T06:27:14.833527Z",
+        "pod": "my-shared-pod",
+        "signal": "SIGQUIT",
+        "code": "kill",
+        "sender": {
+            "container": "busybox-client",
+            "pid": 131,
+            "host_pid": 5319,
+            "command": "kill",
+            "origin": "exec",
+        },
+        "target": {"container": "nginx-server", "pid": 6, "host_pid": 4348, "command": "nginx"},
+        "result": "delivered",
+        "disposition": "handler",
+        "latency_us": 41,
+        "cause": None,
+        "led_to": [
+            {"kind": "exit", "container": "nginx-server", "pid": 6, "exit_code": 0, "signal": None, "after_ms": 4.7}
+        ],
+        "count": 1,
+    }
+
+
+@pytest.mark.parametrize(("query", "headers"), [("&since=4711", {}), ("&since=0", {"Last-Event-ID": "4711"})])
+async def test_followed_signals_resume_and_go_on(
+    client: aiohttp.ClientSession, control: FakeControl, query: str, headers: dict[str, str]
+) -> None:
+    """A reader of the ledger that lost its connection goes on where it was, in its own pod."""
+    url = f"/v1/pods/my-shared-pod/signals?follow=true{query}"
+    async with asyncio.timeout(5), client.get(url, headers=headers) as response:
+        stream = messages(response)
+        assert await anext(stream) == {"comment": "podsupd signals"}
+        first = await anext(stream)
+        await control.tell_signal(signal_record(4713, "other"))
+        await control.tell_signal(signal_record(4714))
+        second = await anext(stream)
+    assert (first["event"], first["id"], second["id"]) == ("signal", "4712", "4714")
+
+
+async def test_the_ledger_of_a_pod_that_is_gone_is_kept(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """What happened to a removed pod can still be read; a pod that never was is an error."""
+    control.ledger.append(signal_record(5000, "removed"))
+    async with client.get("/v1/pods/removed/signals") as kept, client.get("/v1/pods/never/signals") as never:
+        assert (kept.status, never.status) == (200, 404)

@@ -1,0 +1,236 @@
+"""The ledger: keeps the pods' processes and signals from the kernel's trace, tells, counts and remembers them.
+
+Without the trace everything else goes on: a condition and a log line say what is missing, and deaths are explained by
+their exit codes alone.
+"""
+
+import asyncio
+import os
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+
+from podsupd import log
+from podsupd.core import naming
+from podsupd.core.membership import Membership
+from podsupd.core.propagation import Propagation, cause_text
+from podsupd.engine.events import PAGE, RECENT, Broadcast
+from podsupd.engine.tasks import pause
+from podsupd.errors import TracingUnavailable
+from podsupd.model.observed import ObservedPod
+from podsupd.model.signals import DeathCause, Life, SignalRecord
+from podsupd.model.status import Condition
+from podsupd.ports import Meter, ProcessLook, SignalHistory, Tracer
+
+logger = log.get("signals")
+
+IDLE_S = 10.0
+BUSY_S = 0.1
+RETRY_S = 60.0
+BEHIND_S = 0.3
+"""How long an explanation of a death is waited for."""
+HOLD_S = 0.003
+CAUSES_KEPT = 256
+
+
+class Ledger:
+    """Signals of our pods. wanted: settings' signals.tracer (auto, tracefs or off)."""
+
+    def __init__(
+        self, tracer: Tracer, table: ProcessLook, history: SignalHistory, meter: Meter, owner: str, wanted: str
+    ) -> None:
+        self._tracer = tracer
+        self._table = table
+        self._history = history
+        self._meter = meter
+        self._owner = owner
+        self._wanted = wanted
+        self._lives: dict[str, tuple[Life, ...]] = {}
+        self._recent: deque[SignalRecord] = deque(maxlen=RECENT)
+        self._told = Broadcast()
+        self._read = Broadcast()
+        self._until = 0
+        self._offset = 0
+        self._last_id = 0
+        self._causes: OrderedDict[str, tuple[float, DeathCause]] = OrderedDict()
+        self._waited: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._fault = "signals.tracer is off" if wanted == "off" else "not begun yet"
+        self.up = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tracer.watched.clear()
+        self._processes = Membership(self._table.look, self._table.members, os.getpid(), self._tracer.watched)
+        self._signals = Propagation(self._processes, self._table.look, self._stamp)
+
+    def _stamp(self, at: int) -> tuple[int, str]:
+        wall = (at + self._offset) // 1000
+        self._last_id = max(self._last_id + 1, wall)
+        stamp = datetime.fromtimestamp(wall / 1e6, UTC).isoformat(timespec="microseconds")
+        return self._last_id, stamp.replace("+00:00", "Z")
+
+    @property
+    def condition(self) -> Condition:
+        """Say whether signals are traced, and if not, what is missing."""
+        if self.up:
+            return Condition("SignalTracer", "True", "Tracing")
+        reason = "Off" if self._wanted == "off" else "Unavailable"
+        return Condition("SignalTracer", "False", reason, self._fault)
+
+    # -- the loop
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Trace until stopping; where it cannot be done say so once and try again from time to time."""
+        said = ""
+        while not stopping.is_set():
+            if self._wanted == "off":
+                await stopping.wait()
+                return
+            try:
+                # Enabling trace events waits for the kernel, tens of milliseconds each.
+                await asyncio.to_thread(self._tracer.open)
+                self._begin()
+                self._offset = time.time_ns() - time.monotonic_ns()
+                self.up = True
+                self._processes.observe([life for lives in self._lives.values() for life in lives])
+                await self._trace(stopping)
+            except TracingUnavailable as error:
+                self._fault = str(error)
+                if self._fault != said:
+                    said = self._fault
+                    say = logger.error if self._wanted == "tracefs" else logger.warning
+                    say(f"signals are not traced, deaths are explained by exit codes alone: {error}")
+            finally:
+                self.up = False
+                self._tracer.close()
+            await pause(stopping, RETRY_S)
+
+    async def _trace(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            batch = await self._tracer.read(BUSY_S if self._signals.busy else IDLE_S)
+            for event in batch.events:
+                self._signals.feed(event)
+            self._offset = time.time_ns() - time.monotonic_ns()
+            self._processes.resolve()
+            if batch.lost:
+                self._meter.signals_lost(batch.lost)
+                logger.warning("the kernel's trace overflowed: signals are missing in the ledger", lost=batch.lost)
+                self._processes.rescan()
+            self._until = batch.until
+            self._explain()
+            for record in self._signals.settled(batch.until):
+                self._recent.append(record)
+                self._history.record_signal(record)
+                self._meter.signal(record)
+                self._told.notify()
+            for record in self._signals.amended():
+                self._history.record_signal(record)
+            self._read.notify()
+
+    def _explain(self) -> None:
+        for end in self._signals.exits():
+            if end.by is None:
+                self._causes.pop(end.container_id, None)
+                continue
+            command = ""
+            if end.by.sender.origin == "podman" and end.by.sender.host_pid is not None:
+                command = self._processes.runtime_command(end.by.sender.host_pid)
+            self._causes[end.container_id] = (
+                (end.at + self._offset) / 1e9,
+                DeathCause(cause_text(end, command), end.by.sender.origin),
+            )
+            self._causes.move_to_end(end.container_id)
+            if len(self._causes) > CAUSES_KEPT:
+                self._causes.popitem(last=False)
+
+    # -- what the engine tells it
+
+    def observe(self, pod: str, seen: ObservedPod | None) -> None:
+        """Take what a worker saw of its pod."""
+        lives: list[Life] = []
+        if seen is not None and seen.owned_by(self._owner):
+            for name, container in naming.by_name(seen, self._owner).items():
+                lives.append(Life(pod, name, container.id, container.pid if container.state.alive else 0))
+            if seen.infra is not None:
+                lives.append(Life(pod, "", seen.infra.id, seen.infra.pid if seen.infra.state.alive else 0))
+        if self._lives.get(pod, ()) == tuple(lives):
+            return
+        if lives:
+            self._lives[pod] = tuple(lives)
+        else:
+            self._lives.pop(pod, None)
+        if self.up:
+            self._processes.observe([life for each in self._lives.values() for life in each])
+
+    def announce(self, container_id: str, signal: str) -> None:
+        """Take note that podsupd asks Podman for a signal now."""
+        self._signals.announce(container_id, signal, time.monotonic_ns())
+
+    async def causes(self, pod: str, seen: ObservedPod | None) -> Mapping[str, DeathCause]:
+        """Take what a worker saw, and say by container id who ended what is dead in it.
+
+        Waits a moment, once a death, for the kernel's word.
+        """
+        self.observe(pod, seen)
+        if seen is None or not self.up:
+            return {}
+        dead = [c for c in (*seen.containers, *([seen.infra] if seen.infra else [])) if c.state.dead]
+        new = [c for c in dead if (c.id, c.started_at) not in self._waited]
+        if new:
+            for container in new:
+                self._waited[container.id, container.started_at] = None
+            while len(self._waited) > CAUSES_KEPT:
+                self._waited.popitem(last=False)
+            # Mostly Podman takes longer to tell of a death than the trace does.
+            if any(c.finished_epoch * 1e9 - self._offset > self._until for c in new):
+                await self._catch_up()
+        found: dict[str, DeathCause] = {}
+        for container in dead:
+            self._signals.exit_code(container.id, container.exit_code)
+            at, cause = self._causes.get(container.id, (0.0, None))
+            # An earlier life of the same container ended before this one began.
+            if cause and at >= container.started_epoch:
+                found[container.id] = cause
+        return found
+
+    async def _catch_up(self) -> None:
+        """Wait until what happened up to now was read, no longer than BEHIND_S."""
+        now = time.monotonic_ns()
+        waiter = self._read.join()
+        try:
+            async with asyncio.timeout(BEHIND_S):
+                # The tracer keeps records back so long, to put those of several CPUs in order.
+                await asyncio.sleep(HOLD_S)
+                while self._until < now and self.up:
+                    waiter.clear()
+                    self._tracer.hurry()
+                    await waiter.wait()
+        except TimeoutError:
+            logger.info("the kernel's trace is behind; a death is told without its cause")
+        finally:
+            self._read.leave(waiter)
+
+    # -- who asks
+
+    async def signals(self, pod: str, since: int, limit: int) -> list[SignalRecord]:
+        """Read the newest ``limit`` records of a pod after ``since``, oldest first."""
+        return await self._history.signals(pod, since, limit)
+
+    async def follow(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
+        """Yield records after ``since``, from the history, then as they come."""
+        waiter = self._told.join()
+        try:
+            last = since
+            for record in await self._history.signals(pod, since, PAGE):
+                last = max(last, record.id)
+                yield record
+            while True:
+                waiter.clear()
+                for record in [r for r in self._recent if r.id > last]:
+                    last = record.id
+                    if record.pod == pod:
+                        yield record
+                await waiter.wait()
+        finally:
+            self._told.leave(waiter)

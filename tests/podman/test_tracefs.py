@@ -1,0 +1,131 @@
+"""The trace instance on this machine's kernel: made, read, removed, and made good after a kill."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from podsupd.errors import TracingUnavailable
+from podsupd.model.signals import Delivered, Exited, Generated, TraceEvent
+from podsupd.signals.tracefs import TracefsTracer, find_or_mount
+
+pytestmark = pytest.mark.podman
+
+NAME = "s3-test"
+
+
+def instance() -> Path:
+    """Return where the instance of these tests is."""
+    return find_or_mount() / "instances" / f"podsupd-{NAME}"
+
+
+async def events(tracer: TracefsTracer, until: int) -> list[TraceEvent]:
+    """Read what happened until a time."""
+    found: list[TraceEvent] = []
+    async with asyncio.timeout(10):
+        while True:
+            tracer.hurry()
+            batch = await tracer.read(0.05)
+            found += batch.events
+            if batch.until >= until:
+                return found
+
+
+async def test_a_signal_is_seen_from_sending_to_exit() -> None:
+    """What the kernel does with a signal is read in order, and only of those who are watched."""
+    tracer = TracefsTracer(NAME)
+    tracer.open()
+    try:
+        with subprocess.Popen(["sleep", "60"]) as watched, subprocess.Popen(["sleep", "60"]) as other:
+            tracer.watched.add(watched.pid)
+            await events(tracer, time.monotonic_ns())
+            other.terminate()
+            watched.terminate()
+            watched.wait()
+            other.wait()
+            found = await events(tracer, time.monotonic_ns())
+    finally:
+        tracer.close()
+    mine = [e for e in found if not isinstance(e, Generated | Delivered) or watched.pid in {e.tid, e[4]}]
+    signals = [e for e in mine if isinstance(e, Generated | Delivered)]
+    assert [type(e) for e in signals] == [Generated, Delivered]
+    assert (signals[0].tid, signals[0].signal, signals[0][4]) == (os.getpid(), signal.SIGTERM, watched.pid)
+    assert any(isinstance(e, Exited) and e.tid == watched.pid for e in mine)
+    assert not any(isinstance(e, Generated) and e.target == other.pid for e in found)
+    assert not instance().exists()
+
+
+async def test_an_idle_reader_is_not_woken() -> None:
+    """Waiting costs nothing: without a record the reader sleeps for as long as it was told to."""
+    tracer = TracefsTracer(NAME)
+    tracer.open()
+    try:
+        for name in ("task/task_newtask", "sched/sched_process_exec", "sched/sched_process_exit"):
+            (instance() / "events" / name / "enable").write_text("0")
+        (instance() / "events/signal/enable").write_text("0")
+        (instance() / "events/cgroup/enable").write_text("0")
+        await events(tracer, time.monotonic_ns())
+        began = time.monotonic()
+        batch = await tracer.read(0.3)
+        assert list(batch.events) == []
+        assert time.monotonic() - began >= 0.29
+    finally:
+        tracer.close()
+
+
+async def test_what_the_kernel_dropped_is_counted() -> None:
+    """An overflow is told with its number."""
+    tracer = TracefsTracer(NAME)
+    tracer.open()
+    try:
+        with subprocess.Popen(["sleep", "60"]) as child:
+            tracer.watched.add(child.pid)
+            # Each costs some 52 bytes, and a CPU's buffer holds 2 MiB.
+            cpus = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {min(cpus)})
+            for _ in range(60_000):
+                os.kill(child.pid, signal.SIGWINCH)
+            os.sched_setaffinity(0, cpus)
+            seen = lost = 0
+            end = time.monotonic_ns()
+            async with asyncio.timeout(20):
+                while True:
+                    tracer.hurry()
+                    batch = await tracer.read(0.05)
+                    seen += sum(isinstance(e, Generated) and e.target == child.pid for e in batch.events)
+                    lost += batch.lost
+                    if batch.until >= end:
+                        break
+            child.kill()
+    finally:
+        tracer.close()
+    assert lost > 0
+    assert seen < 60_000 <= seen + lost + 1
+
+
+def test_the_instance_of_a_killed_daemon_is_removed() -> None:
+    """A daemon that was killed leaves nothing behind for longer than until the next start."""
+    stale = find_or_mount() / "instances" / "podsupd-s3-stale"
+    stale.mkdir()
+    running = TracefsTracer("s3-running")
+    running.open()
+    tracer = TracefsTracer(NAME)
+    try:
+        tracer.open()
+        assert instance().exists()
+        assert not stale.exists()
+        assert (find_or_mount() / "instances" / "podsupd-s3-running").exists(), "one that is in use stays"
+    finally:
+        tracer.close()
+        running.close()
+    assert not instance().exists()
+
+
+def test_no_tracefs_is_said_with_its_reason(tmp_path: Path) -> None:
+    """Where it cannot be traced the reason names the file, and nothing is left behind."""
+    with pytest.raises(TracingUnavailable, match=f"{tmp_path}/instances/podsupd-{NAME}: No such file"):
+        TracefsTracer(NAME, tmp_path).open()

@@ -1,0 +1,275 @@
+"""The ledger between the trace and those who ask: told, counted, followed, and without a trace."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from podsupd.engine.ledger import Ledger
+from podsupd.errors import TracingUnavailable
+from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.signals import Delivered, Exited, Generated, Party, ProcessFacts, SignalRecord, TraceEvent
+from podsupd.ports import TraceBatch
+
+OWNER = "me"
+MAIN, SIDE = "a" * 64, "b" * 64
+
+
+class FakeTracer:
+    """A kernel that says what the test puts into it; ``fault``: it cannot be asked."""
+
+    def __init__(self) -> None:
+        self.watched: set[int] = set()
+        self.fault = ""
+        self.opened = self.closed = 0
+        self._events: list[TraceEvent] = []
+        self._lost = 0
+        self._wake = asyncio.Event()
+
+    def open(self) -> None:
+        """Begin, unless there is a fault."""
+        self.opened += 1
+        if self.fault:
+            raise TracingUnavailable(self.fault)
+
+    def close(self) -> None:
+        """End."""
+        self.closed += 1
+
+    def hurry(self) -> None:
+        """Have it read."""
+        self._wake.set()
+
+    def happen(self, *events: TraceEvent, lost: int = 0) -> None:
+        """Let the kernel write records."""
+        self._events += events
+        self._lost += lost
+        self._wake.set()
+
+    async def read(self, timeout_s: float) -> TraceBatch:
+        """Return what happened."""
+        try:
+            async with asyncio.timeout(min(timeout_s, 0.02)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+        events, self._events = self._events, []
+        lost, self._lost = self._lost, 0
+        return TraceBatch(iter(events), time.monotonic_ns(), lost)
+
+
+class FakeTable:
+    """A /proc with the first processes of two containers and a shell of the host."""
+
+    def look(self, tid: int) -> ProcessFacts | None:
+        """Return what is known."""
+        containers = {11: MAIN, 12: SIDE}
+        if tid in containers:
+            return ProcessFacts(tid, 1, "sh", (f"/libpod-{containers[tid]}",), (tid, tid - 5), "root", (tid,))
+        return ProcessFacts(tid, 1, "bash", ("/",), (tid,), "root", (tid,)) if tid == 500 else None
+
+    def members(self, pid: int) -> tuple[int, ...]:
+        """Return the process alone."""
+        return (pid,)
+
+
+class FakeHistory:
+    """Rows in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, SignalRecord] = {}
+
+    def record_signal(self, record: SignalRecord) -> None:
+        """Keep it."""
+        self.rows[record.id] = record
+
+    async def signals(self, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
+        """Return what is kept."""
+        return [r for r in self.rows.values() if r.id > since and pod in {None, r.pod}][-limit:]
+
+
+class FakeMeter:
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.signals = self.lost = 0
+
+    def signal(self, record: SignalRecord) -> None:
+        """Count a record."""
+        self.signals += record.count
+
+    def signals_lost(self, count: int) -> None:
+        """Count lost ones."""
+        self.lost += count
+
+
+class Rig:
+    """A ledger with everything around it."""
+
+    def __init__(self, wanted: str = "auto") -> None:
+        self.tracer, self.history, self.meter = FakeTracer(), FakeHistory(), FakeMeter()
+        self.ledger = Ledger(self.tracer, FakeTable(), self.history, self.meter, OWNER, wanted)  # type: ignore[arg-type]
+        self.ledger.observe("web", pod())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Rig"]:
+        """Run it."""
+        stopping = asyncio.Event()
+        task = asyncio.create_task(self.ledger.run(stopping))
+        try:
+            yield self
+        finally:
+            stopping.set()
+            self.tracer.hurry()
+            async with asyncio.timeout(5):
+                await task
+
+    async def until(self, condition: object) -> None:
+        """Wait for something to be so."""
+        async with asyncio.timeout(5):
+            while not condition():  # type: ignore[operator]
+                await asyncio.sleep(0.01)
+
+
+def container(name: str, cid: str, pid: int, *, dead: bool = False) -> ObservedContainer:
+    """Return a container as it would be observed."""
+    labels = {OWNER_LABEL: OWNER, CONTAINER_LABEL: name}
+    state = ContainerState.EXITED if dead else ContainerState.RUNNING
+    return ObservedContainer(
+        cid,
+        f"web-{name}",
+        state,
+        labels,
+        0 if dead else pid,
+        143 if dead else 0,
+        started_at="t",
+        started_epoch=1.0,
+        finished_epoch=time.time() if dead else 0.0,
+    )
+
+
+def pod(*, dead: bool = False, owner: str = OWNER) -> ObservedPod:
+    """Return the pod; with dead its container main has ended."""
+    containers = (container("main", MAIN, 11, dead=dead), container("side", SIDE, 12))
+    return ObservedPod("p", "web", {OWNER_LABEL: owner}, "Running", None, containers)
+
+
+def sent(tid: int = 12, target: int = 11, signal: int = 15) -> Generated:
+    """Return a signal sent now."""
+    return Generated(time.monotonic_ns(), tid, signal, 0, target, "sh", 0)
+
+
+def death(tid: int = 500) -> tuple[TraceEvent, ...]:
+    """Return a signal that ends the container main."""
+    made = sent(tid)
+    return made, Delivered(made.at + 1000, 11, 9, 0, 0), Exited(made.at + 2000, 11, "sh")
+
+
+async def test_a_signal_is_told_once_everywhere() -> None:
+    """History, counter and followers get the same record, with the pod's names for its processes."""
+    async with Rig().running() as rig:
+        follower = rig.ledger.follow("web", 0)
+        next_one = asyncio.create_task(anext(follower))
+        rig.tracer.happen(sent(), sent(500, 999))
+        async with asyncio.timeout(5):
+            record = await next_one
+        await follower.aclose()  # type: ignore[attr-defined]
+    assert record.sender == Party("side", 7, 12, "sh", "container")
+    assert record.target == Party("main", 6, 11, "sh")
+    assert [record.id] == list(rig.history.rows)
+    assert rig.meter.signals == 1
+
+
+async def test_a_follower_goes_on_from_the_history() -> None:
+    """Whoever resumes gets what was missed, then what comes, nothing twice and nothing of other pods."""
+    async with Rig().running() as rig:
+        for _ in range(3):
+            rig.tracer.happen(sent())
+        await rig.until(lambda: len(rig.history.rows) == 3)
+        first, second, third = rig.history.rows
+        follower = rig.ledger.follow("web", first)
+        assert [(await anext(follower)).id, (await anext(follower)).id] == [second, third]
+        rig.tracer.happen(sent())
+        async with asyncio.timeout(5):
+            assert (await anext(follower)).id > third
+        await follower.aclose()  # type: ignore[attr-defined]
+        assert await rig.ledger.signals("other", 0, 10) == []
+
+
+async def test_a_death_has_its_cause_when_it_is_planned() -> None:
+    """The worker that sees a death gets the kernel's word for it, although Podman was as fast."""
+    async with Rig().running() as rig:
+        await rig.until(lambda: rig.ledger.up)
+        rig.tracer.happen(*death())
+        causes = await rig.ledger.causes("web", pod(dead=True))
+        assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
+        assert causes[MAIN].origin == "host"
+        assert await rig.ledger.causes("web", pod()) == {}
+
+
+async def test_a_stop_of_ours_is_ours() -> None:
+    """What podsupd asked Podman for is not put down to an operator."""
+    rig = Rig()
+
+    def runc(tid: int) -> ProcessFacts | None:
+        return ProcessFacts(501, 1, "runc", (), (501,), "root", (501,)) if tid == 501 else FakeTable().look(tid)
+
+    rig.ledger._table.look = runc  # type: ignore[method-assign]
+    rig.ledger._begin()
+    async with rig.running():
+        await rig.until(lambda: rig.ledger.up)
+        rig.ledger.announce(MAIN, "SIGTERM")
+        rig.tracer.happen(*death(501))
+        assert (await rig.ledger.causes("web", pod(dead=True)))[MAIN].text == "SIGTERM from podsupd"
+
+
+async def test_lost_records_are_counted_and_said() -> None:
+    """An overflow is in the metric and in the log."""
+    with capture_logs() as logs:
+        async with Rig().running() as rig:
+            rig.tracer.happen(lost=5)
+            await rig.until(lambda: rig.meter.lost == 5)
+    assert [entry["lost"] for entry in logs if "overflowed" in entry["event"]] == [5]
+
+
+async def test_a_foreign_pod_is_not_traced() -> None:
+    """The ledger is of our pods only."""
+    rig = Rig()
+    rig.ledger.observe("web", pod(owner="somebody"))
+    async with rig.running():
+        await rig.until(lambda: rig.ledger.up)
+        assert rig.tracer.watched == set()
+
+
+@pytest.mark.parametrize(("wanted", "level"), [("auto", "warning"), ("tracefs", "error")])
+async def test_without_rights_it_says_so_once_and_goes_on(wanted: str, level: str) -> None:
+    """Rootless or in a container: one line, a condition with the reason, and deaths without a cause."""
+    rig = Rig(wanted)
+    rig.tracer.fault = "cannot mount tracefs: Operation not permitted"
+    with capture_logs() as logs:
+        async with rig.running():
+            await rig.until(lambda: rig.tracer.closed)
+            assert await rig.ledger.causes("web", pod(dead=True)) == {}
+    assert [(e["log_level"], rig.tracer.fault in e["event"]) for e in logs] == [(level, True)]
+    assert not rig.ledger.up
+    condition = rig.ledger.condition
+    assert (condition.status, condition.reason, condition.message) == ("False", "Unavailable", rig.tracer.fault)
+
+
+async def test_off_is_off() -> None:
+    """Who does not want it pays nothing: the kernel is not asked."""
+    async with Rig("off").running() as rig:
+        await asyncio.sleep(0)
+        assert rig.tracer.opened == 0
+        assert (rig.ledger.condition.reason, rig.ledger.condition.status) == ("Off", "False")
+
+
+async def test_the_trace_ends_with_the_ledger() -> None:
+    """Nothing goes on in the kernel when the daemon has ended."""
+    async with Rig().running() as rig:
+        await rig.until(lambda: rig.ledger.up)
+    assert (rig.tracer.opened, rig.tracer.closed, rig.ledger.up) == (1, 1, False)
