@@ -15,7 +15,7 @@ from podsupd.signals.tracefs import TracefsTracer, find_or_mount
 
 pytestmark = pytest.mark.podman
 
-NAME = "s3-test"
+NAME = f"tracefs-{os.getpid()}"
 
 
 def instance() -> Path:
@@ -111,7 +111,7 @@ def test_the_instance_of_a_killed_daemon_is_removed() -> None:
     """A daemon that was killed leaves nothing behind for longer than until the next start."""
     stale = find_or_mount() / "instances" / "podsupd-s3-stale"
     stale.mkdir()
-    running = TracefsTracer("s3-running")
+    running = TracefsTracer(f"tracefs-{os.getpid()}-r")
     running.open()
     tracer = TracefsTracer(NAME)
     try:

@@ -60,11 +60,11 @@ async def test_socket_has_the_rights_that_were_set(settings: Settings) -> None:
 
 async def test_a_group_that_is_missing_is_said_and_survived(settings: Settings) -> None:
     """A host without the group still gets its pods supervised."""
-    settings = replace(settings, api=replace(settings.api, socket_group="h4-no-such-group"))
+    settings = replace(settings, api=replace(settings.api, socket_group="no-such-group"))
     with structlog.testing.capture_logs() as logs:
         async with running(settings):
             assert await ask(settings.api.socket) == 200
-    assert [entry["group"] for entry in logs if entry["log_level"] == "warning"] == ["h4-no-such-group"]
+    assert [entry["group"] for entry in logs if entry["log_level"] == "warning"] == ["no-such-group"]
 
 
 async def test_a_stale_socket_is_replaced(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from podsupd.model.signals import Life, ProcessFacts
 from podsupd.signals import ProcLook, TracefsTracer
 
-POD = "s3-recorded"
+POD = "recorded"
 BUSYBOX, NGINX = "docker.io/library/busybox:latest", "docker.io/library/nginx:latest"
 RELAY = (
     "sh -c \"trap 'exit 0' USR1; while :; do sleep 0.1; done\" & c=$!; "

@@ -1,0 +1,30 @@
+"""Protocols between the engine and the edges, in terms of the model: what one side may ask of the other."""
+
+from podsupd.ports.control import Control, Meter
+from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters
+from podsupd.ports.probing import Attempt, Prober, ProbeTarget
+from podsupd.ports.runtime import Runtime
+from podsupd.ports.state import History, Persisted, SignalHistory, State
+from podsupd.ports.tracing import ProcessLook, TraceBatch, Tracer
+
+__all__ = [
+    "Attempt",
+    "Clock",
+    "Control",
+    "Directory",
+    "History",
+    "Meter",
+    "Notifier",
+    "Persisted",
+    "ProbeTarget",
+    "Prober",
+    "ProcessLook",
+    "ProcessTable",
+    "Processes",
+    "Runtime",
+    "Shelters",
+    "SignalHistory",
+    "State",
+    "TraceBatch",
+    "Tracer",
+]

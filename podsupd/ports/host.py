@@ -1,0 +1,116 @@
+"""The host: clock, directory, processes, cgroups, the service manager."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+from podsupd.model.desired import DirectoryScan
+from podsupd.model.plan import Now
+from podsupd.model.processes import Member, ProcessCount, ProcessRecords
+
+
+class Clock(Protocol):
+    """Time as the engine sees it."""
+
+    def now(self) -> Now:
+        """Return CLOCK_BOOTTIME and the boot id."""
+        ...
+
+    def wall(self) -> float:
+        """Return epoch seconds, for showing only."""
+        ...
+
+
+class Directory(Protocol):
+    """The manifest directory."""
+
+    async def scan(self) -> DirectoryScan:
+        """Read the whole directory, off the event loop; raises nothing, faults are in the result."""
+        ...
+
+    def hints(self) -> AsyncIterator[None]:
+        """Yield whenever something may have changed; a hint, the timed rescan is the truth."""
+        ...
+
+
+class Processes(Protocol):
+    """Exits of first processes."""
+
+    def watch(self, pid: int, on_exit: Callable[[], None]) -> Callable[[], None] | None:
+        """Call on_exit once when the process is gone; returns a cancel, or None when it is gone already."""
+        ...
+
+
+class Shelters(Protocol):
+    """Cgroups of our own, beside a container's: there its processes are out of reach of the runtime's last kill.
+
+    Everything raises CgroupUnavailable and is done in the order in which it was asked for.
+    """
+
+    async def shelter(self, container_id: str, pid: int) -> None:
+        """Move all processes of the container but the first, whose host pid is given, to a cgroup of ours.
+
+        Nothing is made when there are none. What they start stays with them. When it fails all are where they were.
+        """
+        ...
+
+    def sweep(self, container_id: str) -> None:
+        """Move, soon, whoever the first process started after shelter(); it has just ended. Raises nothing."""
+        ...
+
+    async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
+        """Return container id -> pids in its cgroup of ours, for those of these containers that have one.
+
+        lives: container id -> host pid of its first process, or 0 when it is not to be swept after (or gone).
+        """
+        ...
+
+    async def signal(self, container_id: str, signal: str, step: int, pid: int) -> tuple[str, ...]:
+        """Signal everyone in its cgroup of ours and, unless pid is 0, in its own but the process of that pid.
+
+        Nobody gets the same signal of the same step twice, but for SIGKILL. Returns those who got it first now, as
+        ``command (pid N)``.
+        """
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove its cgroup of ours, which is empty; gone already is success."""
+        ...
+
+
+class ProcessTable(Protocol):
+    """The processes of this host. Both methods block, for microseconds a process: call them in a thread."""
+
+    def records(self, members: Sequence[Member]) -> ProcessRecords:
+        """Read the processes of one pod's containers, and of whoever else is in their PID namespaces."""
+        ...
+
+    def counts(self, pods: Mapping[str, Sequence[Member]]) -> Mapping[str, ProcessCount]:
+        """Count the processes of all these pods (name -> containers) in one walk.
+
+        A pod whose containers run and whose processes are hidden from us is left out.
+        """
+        ...
+
+
+class Notifier(Protocol):
+    """systemd's notify socket; all no-ops when there is none."""
+
+    def ready(self, status: str) -> None:
+        """READY=1."""
+        ...
+
+    def status(self, text: str) -> None:
+        """STATUS=."""
+        ...
+
+    def watchdog(self) -> None:
+        """WATCHDOG=1."""
+        ...
+
+    def reloading(self) -> None:
+        """RELOADING=1 with MONOTONIC_USEC."""
+        ...
+
+    def stopping(self) -> None:
+        """STOPPING=1."""
+        ...
