@@ -270,6 +270,7 @@ class SignalHistory(Protocol):
 
     async def signals(self, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
         """Read the newest ``limit`` records with an id above ``since``, oldest first."""
+        ...
 
 
 class Shelters(Protocol):
