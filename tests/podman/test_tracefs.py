@@ -109,7 +109,7 @@ async def test_what_the_kernel_dropped_is_counted() -> None:
 
 def test_the_instance_of_a_killed_daemon_is_removed() -> None:
     """A daemon that was killed leaves nothing behind for longer than until the next start."""
-    stale = find_or_mount() / "instances" / "podsupd-s3-stale"
+    stale = find_or_mount() / "instances" / f"podsupd-tracefs-{os.getpid()}-stale"
     stale.mkdir()
     running = TracefsTracer(f"tracefs-{os.getpid()}-r")
     running.open()
@@ -118,7 +118,7 @@ def test_the_instance_of_a_killed_daemon_is_removed() -> None:
         tracer.open()
         assert instance().exists()
         assert not stale.exists()
-        assert (find_or_mount() / "instances" / "podsupd-s3-running").exists(), "one that is in use stays"
+        assert (find_or_mount() / "instances" / f"podsupd-tracefs-{os.getpid()}-r").exists(), "one that is in use stays"
     finally:
         tracer.close()
         running.close()
