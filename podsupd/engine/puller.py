@@ -1,5 +1,6 @@
 """The one puller: pulls are deduplicated by image, shown in the log, and back off when the registry is away."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ logger = log.get("puller")
 BACKOFF = BackoffSpec()
 AT_ONCE = 3
 PROGRESS_EVERY_S = 5.0
+FOUND_FOR_S = 1.0
 
 
 class Puller:
@@ -31,13 +33,15 @@ class Puller:
         self._failures: dict[str, int] = {}
         self._tell: dict[str, dict[str, Callable[[Note], None]]] = {}
         self._queue: list[str] = []
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._found: dict[str, tuple[str, float]] = {}
 
     async def fact(self, image: str) -> ImageFact:
         """Look whether an image is here now (one local call), else what its pull is doing."""
         known = self._facts.get(image)
         if known is not None and known.state is ImageState.PULLING:
             return known
-        found = await self._runtime.image_id(image)
+        found = await self._find(image)
         if found:
             pulled_at = known.pulled_at if known else 0.0
             if known is not None and known.state is ImageState.FAILED:
@@ -47,6 +51,20 @@ class Puller:
                 return ImageFact(ImageState.PRESENT, found)
             return ImageFact(ImageState.PRESENT, found, pulled_at=pulled_at)
         return known if known is not None and known.state is ImageState.FAILED else ImageFact(ImageState.ABSENT)
+
+    async def _find(self, image: str) -> str | None:
+        """Look for an image; twenty pods that start together and want the same one ask once."""
+        async with self._locks.setdefault(image, asyncio.Lock()):
+            held = self._found.get(image)
+            now = self._clock.now().boottime
+            if held is not None and now - held[1] < FOUND_FOR_S:
+                return held[0]
+            found = await self._runtime.image_id(image)
+            self._found.pop(image, None)
+            if found:
+                # Only that it is here is kept; one that is not may be imported at any moment.
+                self._found[image] = (found, self._clock.now().boottime)
+            return found
 
     def request(self, image: str, pod: str, tell: Callable[[Note], None]) -> None:
         """Ask for a pull; returns at once. tell gets the notes for the pod's events."""
@@ -87,6 +105,7 @@ class Puller:
             self._failures.pop(image, None)
             now = self._clock.now().boottime
             self._facts[image] = ImageFact(ImageState.PRESENT, pulled_at=now)
+            self._found.pop(image, None)
             self._note(image, Note("Normal", "Pulled", f"pulled image {image} in {now - start:.1f} s"))
             self._tell.pop(image, None)
         finally:
