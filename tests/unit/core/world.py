@@ -277,3 +277,17 @@ class World:
         for container in self.seen.containers:
             if container.state.alive:
                 self.die(container.id, 137)
+
+
+def running() -> World:
+    """Return a world whose pod is up."""
+    world = World()
+    world.settle()
+    world.done.clear()
+    world.notes.clear()
+    return world
+
+
+def kinds(world: World) -> list[str]:
+    """Name what was done."""
+    return [type(a).__name__ for a in world.done]

@@ -2,39 +2,25 @@
 
 import asyncio
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from engine.doubles import OWNER, tools_over
 
 from podsupd.engine.fleet import Fleet
-from podsupd.engine.worker import Tools
 from podsupd.model.desired import Desired
 from podsupd.model.observed import OWNER_LABEL, SOURCE_LABEL, PodSummary, Relist
-from podsupd.model.plan import Now
 from podsupd.model.spec import ContainerSpec, PodSpec, Source
 from podsupd.ports import Persisted
 
 pytestmark = pytest.mark.looptime
 
-OWNER = "ours"
 WANT = PodSpec("p", Source("/d/p.yaml"), (ContainerSpec("c", "p-c", "image"),))
 OURS = PodSummary("1" * 64, "p", {OWNER_LABEL: OWNER, SOURCE_LABEL: "/d/p.yaml"}, "Running", "i", ())
 
 
 def fleet_over_nothing() -> tuple[Fleet, Any]:
     """Return a fleet whose Podman shows no pod however often it is asked to make one, and its tools."""
-    tools = MagicMock(spec_set=Tools)
-    tools.owner = OWNER
-    tools.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
-    tools.runtime.observe_pod = AsyncMock(return_value=None)
-    tools.state.save_memory = AsyncMock()
-    tools.state.forget_pod = AsyncMock()
-    tools.probe_memory.keep = AsyncMock()
-    tools.puller.fact = AsyncMock()
-    tools.executor.apply = AsyncMock()
-    tools.causes = AsyncMock(return_value={})
-    tools.prober.verdicts.return_value = {}
-    tools.prober.statuses.return_value = {}
+    tools = tools_over(None)
     fleet = Fleet(Persisted(), asyncio.Event())
     fleet.equip(tools)
     return fleet, tools

@@ -2,34 +2,23 @@
 
 import asyncio
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from engine.doubles import tools_over
 
-from podsupd.engine.worker import Tools, Worker
+from podsupd.engine.worker import Worker
 from podsupd.model.observed import OWNER_LABEL, ObservedPod
-from podsupd.model.plan import Intent, Now, PodMemory
+from podsupd.model.plan import Intent, PodMemory
 from podsupd.model.spec import ContainerSpec, PodSpec, Source
 
 pytestmark = pytest.mark.looptime
 
-OWNER = "ours"
 WANT = PodSpec(name="p", source=Source("/pods.d/p.yaml", 1), containers=(ContainerSpec("c", "p-c", "image"),))
 
 
 def worker_over(seen: ObservedPod | None) -> tuple[Worker, Any]:
     """Return a worker that sees this for ever, and the executor that it would act through."""
-    tools = MagicMock(spec_set=Tools)
-    tools.owner = OWNER
-    tools.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
-    tools.runtime.observe_pod = AsyncMock(return_value=seen)
-    tools.state.save_memory = AsyncMock()
-    tools.probe_memory.keep = AsyncMock()
-    tools.puller.fact = AsyncMock()
-    tools.executor.apply = AsyncMock()
-    tools.causes = AsyncMock(return_value={})
-    tools.prober.verdicts.return_value = {}
-    tools.prober.statuses.return_value = {}
+    tools = tools_over(seen)
     return Worker("p", tools, PodMemory(), Intent()), tools.executor
 
 
