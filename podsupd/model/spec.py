@@ -210,7 +210,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
-    """A pod as desired. probes are the PodPolicy's; the containers carry their own."""
+    """A pod as desired. probes are the PodPolicy's; the containers carry their own.
+
+    after: pods that have to be Ready, or to have succeeded, before this one is started.
+    """
 
     name: str
     source: Source
@@ -225,6 +228,7 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    after: tuple[str, ...] = ()
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
