@@ -368,7 +368,7 @@ def test_a_storm_is_counted_whole(traced: Traced) -> None:
             os.kill(traced.main, signal.SIGHUP)
         # 5,000 a second, so that it holds on a machine that tests other things too; bench/signals.py is faster.
         time.sleep(step / 5_000)
-    # Of any result: while the shell forks its sleep, glibc blocks all signals, and one sent then is not ignored at once.
+    # Of any result: while the shell forks its sleep, glibc blocks all signals, and one sent then is queued.
     sample = re.compile(rf'podsupd_signals_total{{.*pod="{traced.name}".*sender_origin="host",signal="SIGHUP"}} (\d+)')
     until(lambda: sample.search(traced.daemon.metrics()), "the storm")
     assert traced.daemon.metric("podsupd_signal_trace_lost_total") == 0
