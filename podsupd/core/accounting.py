@@ -316,7 +316,8 @@ def account(
             notes.append(note)
     if want is not None:
         memories |= {
-            c.name: replace(memories[c.name], grace_s=want.grace_s, stop_spec=want.stop) for c in want.containers
+            c.name: replace(memories[c.name], grace_s=want.grace_s, stop_spec=want.stop, stop_signal=c.stop_signal)
+            for c in want.containers
         }
     if want is not None and seen is not None:
         notes += _mark_by_sandbox(seen, memories, found)

@@ -82,7 +82,8 @@ def _unsaved(memory: ContainerMemory, why: str, now: Now) -> Decision:
 def _signalled(
     container: ObservedContainer, memory: ContainerMemory, why: str, rule: Rule, now: Now, *, first: bool
 ) -> Decision:
-    step = stopping.advance(container, memory.stop, why, rule, now, first=first)
+    told = replace(container, stop_signal=memory.stop_signal or container.stop_signal)
+    step = stopping.advance(told, memory.stop, why, rule, now, first=first)
     notes: tuple[Note, ...] = ()
     if step.action:
         name = container.label(CONTAINER_LABEL)

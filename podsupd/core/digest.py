@@ -59,6 +59,8 @@ def container_digest(pod: PodSpec, container: ContainerSpec) -> str:
             "env": [list(pair) for pair in container.env],
             "volumeMounts": [_mount(pod, mount) for mount in container.mounts],
             "resources": _resources(container.resources),
+            "stdin": container.stdin,
+            "tty": container.tty,
         }
     )
 

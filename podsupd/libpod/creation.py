@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from podsupd.core import signal_words
 from podsupd.model.observed import OWNER_LABEL, POD_LABEL
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeSpec
@@ -67,6 +68,13 @@ def container_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[s
         body["command"] = list(spec.args)
     if spec.working_dir:
         body["work_dir"] = spec.working_dir
+    if spec.stop_signal:
+        # For whoever stops it by hand, as the grace period above.
+        body["stop_signal"] = signal_words.number(spec.stop_signal)
+    if spec.stdin:
+        body["stdin"] = True
+    if spec.tty:
+        body["terminal"] = True
     return body
 
 

@@ -90,6 +90,9 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         ),
         resources=_resources(container.resources),
         probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
+        stop_signal=container.lifecycle.stop_signal,
+        stdin=container.stdin,
+        tty=container.tty,
     )
 
 

@@ -147,6 +147,12 @@ class VolumeMount(Model):
     read_only: bool = False
 
 
+class Lifecycle(Model):
+    """What is done at the start and the end of a container."""
+
+    stop_signal: Annotated[str, AfterValidator(lambda v: names.stop_signal(v) if v else v)] = ""
+
+
 class Container(Model):
     """A container."""
 
@@ -163,6 +169,9 @@ class Container(Model):
     liveness_probe: Probe | None = None
     readiness_probe: Probe | None = None
     startup_probe: Probe | None = None
+    lifecycle: Lifecycle = Lifecycle()
+    stdin: bool = False
+    tty: bool = False
 
 
 class HostPath(Model):

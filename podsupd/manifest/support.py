@@ -111,14 +111,14 @@ _CONTAINER = {
     **_supported("name image imagePullPolicy command args workingDir env:EnvVar* ports:ContainerPort*"),
     **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
+    **_supported("lifecycle:Lifecycle stdin tty"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
     **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
     **_later("envFrom:EnvFromSource*", "write the variables under env"),
-    **_later("lifecycle:Lifecycle", "handle the start and SIGTERM in the container's own command", {}),
     **_later("restartPolicy restartPolicyRules:ContainerRestartRule*", "use the pod's spec.restartPolicy"),
     **_later("securityContext:SecurityContext", _REMOVE, {}),
-    **_later("stdin stdinOnce tty", _REMOVE, False),
+    **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
 }
 
@@ -166,6 +166,11 @@ TABLE: dict[str, dict[str, Field]] = {
     "HTTPHeader": _supported("name value"),
     "TCPSocketAction": _supported("host port"),
     "ExecAction": _supported("command"),
+    "Lifecycle": {
+        **_supported("stopSignal"),
+        **_later("postStart:LifecycleHandler", "do the step at the start of the container's own command"),
+        **_later("preStop:LifecycleHandler", "do the step when the container's own command gets its stop signal"),
+    },
     "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
     "EnvVar": _supported("name value") | _later("valueFrom:EnvVarSource", "write the value as `value`"),
     "ResourceRequirements": {
@@ -237,7 +242,6 @@ _INNER = {
     "EnvFromSource": "configMapRef:ConfigMapEnvSource prefix secretRef:SecretEnvSource",
     "ConfigMapEnvSource": "name optional",
     "SecretEnvSource": "name optional",
-    "Lifecycle": "postStart:LifecycleHandler preStop:LifecycleHandler stopSignal",
     "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
     "SleepAction": "seconds",
     "GRPCAction": "mode port service",

@@ -257,8 +257,8 @@ class ContainerMemory:
     failures: in a row, for the back-off. restarts: ever, what restartCount shows. not_before: boottime of the next
     start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
     wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
-    grace_s, stop_spec: the manifest's last word, for a removal when the manifest is gone (Podman keeps the grace of the
-    creation).
+    grace_s, stop_spec, stop_signal: the manifest's last word, for a removal when the manifest is gone (Podman keeps
+    those of the creation). stop_signal: empty for what Podman says, the image's.
     """
 
     failures: int = 0
@@ -276,6 +276,7 @@ class ContainerMemory:
     pull_asked_at: float | None = None
     grace_s: float | None = None
     stop_spec: StopSpec = field(default_factory=StopSpec)
+    stop_signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,10 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container; runtime_name is its name in Podman (``POD-NAME`` or bare)."""
+    """One container; runtime_name is its name in Podman (``POD-NAME`` or bare).
+
+    stop_signal: lifecycle.stopSignal, empty for the image's own. stdin: kept open though nobody writes to it.
+    """
 
     name: str
     runtime_name: str
@@ -188,6 +191,9 @@ class ContainerSpec:
     mounts: tuple[VolumeMount, ...] = ()
     resources: Resources = Resources()
     probes: tuple[ProbeSpec, ...] = ()
+    stop_signal: str = ""
+    stdin: bool = False
+    tty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

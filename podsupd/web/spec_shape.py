@@ -46,6 +46,9 @@ def _container(spec: ContainerSpec) -> Json:
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
+        "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "stdin": spec.stdin,
+        "tty": spec.tty,
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}

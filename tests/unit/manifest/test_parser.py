@@ -162,6 +162,9 @@ spec:
     volumeMounts: [{name: host, mountPath: /srv, readOnly: true}, {name: tmp, mountPath: /tmp}]
     startupProbe: {tcpSocket: {port: web}, failureThreshold: 30, periodSeconds: 0}
     readinessProbe: {httpGet: {port: 80, httpHeaders: [{name: X, value: z}]}, successThreshold: 2}
+    lifecycle: {stopSignal: SIGRTMAX-2}
+    stdin: true
+    tty: true
 """
 
 
@@ -209,6 +212,9 @@ def test_every_supported_field_arrives() -> None:
             ),
             ProbeSpec("a/startup", startup, Vantage.POD, TcpSocket(80), "a", failure_threshold=30),
         ),
+        stop_signal="SIGRTMIN+28",
+        stdin=True,
+        tty=True,
     )
 
 

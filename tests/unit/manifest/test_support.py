@@ -21,6 +21,7 @@ MODELS = {
     "ExecAction": schema.Exec,
     "ContainerPort": schema.ContainerPort,
     "EnvVar": schema.EnvVar,
+    "Lifecycle": schema.Lifecycle,
     "ResourceRequirements": schema.Resources,
     "ResourceList": schema.ResourceList,
     "HostPathVolumeSource": schema.HostPath,
