@@ -233,7 +233,10 @@ def bring_up(
     mine = memory.containers[spec.name]
     if container is None:
         return _create(pod, spec, seen, mine, facts, now)
-    rule = Rule(pod.grace_s, pod.stop, shares_pids(seen))
+    grace_s = pod.grace_s
+    if mine.mark and mine.mark.incarnation == container.incarnation and mine.mark.grace_s is not None:
+        grace_s = mine.mark.grace_s
+    rule = Rule(grace_s, pod.stop, shares_pids(seen))
     leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
     if leftovers:
         return leftovers
