@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from podsupd import log
 from podsupd.core import naming, troubles
+from podsupd.core.accounting import INFRA
 from podsupd.core.conditions import PodView
 from podsupd.core.planner import images_needed, plan
 from podsupd.engine import registrations
@@ -56,6 +57,11 @@ async def _untraced(_pod: str, _seen: ObservedPod | None) -> Mapping[str, DeathC
     return {}
 
 
+def _alone(_pod: str) -> str:
+    """Without a fleet there is nobody to wait for."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; made once by the daemon."""
@@ -76,6 +82,7 @@ class Tools:
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
     causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
+    unmet: Callable[[str], str] = _alone
 
 
 class Worker:
@@ -145,6 +152,10 @@ class Worker:
     def planned(self) -> bool:
         """It looked at its pod and knows what to do, so that its view is worth showing."""
         return self._plan is not None
+
+    def waits(self, reason: str) -> bool:
+        """Say whether the pod as a whole waits for this reason."""
+        return self._plan is not None and self._plan.waiting.get(INFRA, ("",))[0] == reason
 
     def view(self) -> PodView:
         """Return all that is known of the pod now."""
@@ -242,6 +253,7 @@ class Worker:
             gone=self._lives.gone(),
             causes=await self._tools.causes(self.name, seen),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
+            after={pod: self._tools.unmet(pod) for pod in (self._want.after if self._want else ())},
         )
 
     async def _leftovers(self, seen: ObservedPod | None) -> Mapping[str, tuple[int, ...]]:

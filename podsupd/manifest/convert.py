@@ -60,6 +60,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        after=tuple(dict.fromkeys(rules.after)),
     )
 
 

@@ -273,6 +273,7 @@ class PolicySpec(Model):
     probes: list[PolicyProbe] = []
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
+    after: list[PodName] = []
 
 
 class PodPolicy(Model):

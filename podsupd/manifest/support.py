@@ -149,8 +149,8 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop"),
-    **_later("signals update after", _REMOVE),
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
+    **_later("signals update", _REMOVE),
 }
 
 TABLE: dict[str, dict[str, Field]] = {

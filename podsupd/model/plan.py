@@ -76,6 +76,7 @@ class Facts:
     causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
+    after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     """
 
     owner: str
@@ -85,6 +86,7 @@ class Facts:
     durable: bool = True
     causes: Mapping[str, DeathCause] = field(default_factory=dict)
     leftovers: Mapping[str, int] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

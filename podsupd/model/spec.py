@@ -218,7 +218,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
-    """A pod as desired. probes are the PodPolicy's; the containers carry their own."""
+    """A pod as desired. probes are the PodPolicy's; the containers carry their own.
+
+    after: pods that have to be Ready, or to have succeeded, before this one is started.
+    """
 
     name: str
     source: Source
@@ -233,6 +236,7 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    after: tuple[str, ...] = ()
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
