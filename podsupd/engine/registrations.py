@@ -70,9 +70,7 @@ def of(
     running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
     if len(running) == len(want.containers) and not stops:
-        ages = (
-            _age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running
-        )
+        ages = (_age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running)
         youngest = min(ages, default=0.0)
         for probe in want.probes:
             container = found.get(probe.container) if probe.container else None

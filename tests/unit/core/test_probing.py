@@ -125,6 +125,34 @@ def test_the_last_attempt_is_shown_even_when_it_does_not_count() -> None:
     assert state.streak == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "success", "failure", "results", "told"),
+    [
+        (R, 1, 3, "xxxxxxxx", "  F     "),
+        (R, 1, 3, "...xx...", "T       "),
+        (R, 1, 3, ".xxx.xxx", "T  FT  F"),
+        (R, 1, 3, ".x?xx???", "T   F   "),
+        (R, 1, 1, ".x.xx.", "TFTF T"),
+        (R, 2, 1, "x..x.x..", "F TF F T"),
+        (P, 1, 2, ".xx..", "T FT "),
+        (P, 1, 2, "xxxx", " F  "),
+        (L, 1, 1, ".x", "  "),
+        (S, 1, 1, ".", " "),
+    ],
+)
+def test_transitions(kind: ProbeType, success: int, failure: int, results: str, told: str) -> None:
+    """The events tell what is new: T that a probe succeeds, F that it failed as often as its threshold says."""
+    spec = make(kind, success_threshold=success, failure_threshold=failure)
+    state = probing.begin(spec, LIFE)
+    said = []
+    for mark in results:
+        before, state = state, probing.observe(spec, state, RESULTS[mark], 0.0, message="why")
+        note = probing.transition(spec, before, state)
+        said.append({"Healthy": "T", "Unhealthy": "F"}[note.reason] if note else " ")
+        assert note is None or note.message.endswith("why")
+    assert "".join(said) == told
+
+
 def test_history_is_bounded() -> None:
     """The strip of results in the status stays a strip."""
     _, state = walk(make(), "x" * 30 + ".")
