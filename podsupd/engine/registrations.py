@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from podsupd.core import naming
-from podsupd.engine.prober import Registration
-from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
-from podsupd.model.plan import ContainerMemory, PodMemory
+from podsupd.engine.probe_entries import Registration
+from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
+from podsupd.model.plan import ContainerMemory, Now, PodMemory
 from podsupd.model.spec import PodSpec, ProbeType
 from podsupd.ports import ProbeTarget
 
@@ -18,11 +18,11 @@ class Sight:
     processes: bool
 
 
-def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+def _target(want: PodSpec, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
     info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
-        pod=pod,
+        pod=want.name,
         infra_id=seen.infra.id if seen.infra else "",
         netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
@@ -30,13 +30,22 @@ def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, si
         container_pid=container.pid if container and sight.processes else 0,
         oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
         oci_config_path=container.oci_config_path if container else "",
+        published=tuple(
+            (p.host_port, p.container_port) for p in want.published_ports if p.host_port and p.protocol == "TCP"
+        ),
     )
 
 
+def _age(mine: ContainerMemory, container: ObservedContainer, now: Now) -> float:
+    """Return for how many seconds a container runs; not by the wall clock, which somebody may have set meanwhile."""
+    known = mine.current == container.incarnation and mine.boot_id == now.boot_id
+    return max(0.0, now.boottime - mine.running_since) if known else 0.0
+
+
 def of(
-    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, sight: Sight, wall: float, owner: str
+    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, sight: Sight, now: Now, owner: str
 ) -> dict[str, Registration]:
-    """Return the probes to keep running, by name.
+    """Return the probes to keep running, by name; want: the spec in force, or the last one of a pod that has to go.
 
     Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
     the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
@@ -57,21 +66,22 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=_target(want.name, seen, container, sight),
+                target=_target(want, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
-                started_age_s=max(0.0, wall - container.started_epoch),
+                started_age_s=_age(mine, container, now),
             )
     running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
     if len(running) == len(want.containers) and not stops:
-        youngest = max((c.started_epoch for c in running), default=wall)
+        ages = (_age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running)
+        youngest = min(ages, default=0.0)
         for probe in want.probes:
             container = found.get(probe.container) if probe.container else None
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=_target(want.name, seen, container, sight),
+                target=_target(want, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
-                started_age_s=max(0.0, wall - youngest),
+                started_age_s=youngest,
             )
     return wanted

@@ -8,7 +8,10 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    GrpcCheck,
+    Handler,
     HostPath,
+    HttpExpect,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -132,7 +135,12 @@ def _probe(container: str, kind: ProbeType, probe: schema.Probe, named: Ports) -
         timeout_s=float(probe.timeout_seconds or 1),
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
+        grace_s=_optional(probe.termination_grace_period_seconds),
     )
+
+
+def _optional(value: int | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ...]) -> ProbeSpec:
@@ -142,22 +150,26 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
-        vantage=Vantage.CONTAINER if probe.exec else Vantage(probe.vantage),
-        handler=_handler(probe, probe.exec, named),
-        container=probe.exec.container if probe.exec else None,
+        vantage=Vantage.CONTAINER if probe.exec and not host else Vantage(probe.vantage),
+        handler=_handler(probe, probe.exec, named, probe.expect),
+        container=(probe.exec.container or None) if probe.exec else None,
         initial_delay_s=float(probe.initial_delay_seconds),
         period_s=float(probe.period_seconds or 10),
         timeout_s=float(probe.timeout_seconds or 1),
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
+        grace_s=_optional(probe.termination_grace_period_seconds),
         on_failure=FailureAction.RESTART_CONTAINER if target else FailureAction(str(probe.on_failure)),
         target=target,
     )
 
 
 def _handler(
-    probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
-) -> HttpGet | TcpSocket | ExecCommand:
+    probe: schema.Probe | schema.PolicyProbe,
+    command: schema.Exec | None,
+    named: Ports,
+    expect: schema.Expect | None = None,
+) -> Handler:
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
@@ -168,8 +180,21 @@ def _handler(
             scheme=get.scheme,
             host=get.host or None,
             headers=tuple((h.name, h.value) for h in get.http_headers),
+            expect=_expect(expect) if expect else None,
         )
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)
+    if probe.grpc:
+        return GrpcCheck(probe.grpc.port, probe.grpc.service)
     raise AssertionError("rules let a probe without a handler pass")
+
+
+def _expect(expect: schema.Expect) -> HttpExpect:
+    return HttpExpect(
+        status=expect.status,
+        body_contains=expect.body_contains,
+        body_matches=expect.body_matches,
+        max_body_bytes=expect.max_body_bytes,
+        within_s=expect.within_seconds,
+    )

@@ -94,6 +94,8 @@ def _word(detail: Any, raw: str | None) -> str:
             return "must have at least one item: add one"
         case "greater_than_equal":
             return f"must be at least {context['ge']:g}, found {raw or value}"
+        case "greater_than":
+            return f"must be more than {context['gt']:g}, found {raw or value}"
         case "less_than_equal":
             return f"must be at most {context['le']:g}, found {raw or value}"
         case "value_error":

@@ -4,6 +4,7 @@ Strict, nothing extra: `fields` has dropped what is ignored before. Rules betwee
 that Kubernetes takes 0 or an empty string for "not set", so does the conversion.
 """
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,8 @@ from podsupd.manifest import names
 from podsupd.manifest.quantities import parse_quantity
 
 _INT32 = 2**31 - 1
+_MEBIBYTE = 2**20
+_STATUS = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 
 def _port(value: object) -> int | str:
@@ -32,6 +35,24 @@ def _on_failure(value: object) -> str | dict[str, str]:
     if isinstance(value, dict) and list(value) == ["restartContainer"] and isinstance(value["restartContainer"], str):
         return dict(value)
     raise ValueError("must be None, RestartPod or {restartContainer: NAME}")
+
+
+def _status(value: object) -> tuple[int, int]:
+    match = _STATUS.fullmatch(str(value)) if isinstance(value, int | str) else None
+    low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    if low > high:
+        raise ValueError("must be a status such as 204, or a range such as 200-299")
+    return low, high
+
+
+def _expression(value: str) -> str:
+    import regex  # noqa: PLC0415  who expects nothing of a body does not pay for it
+
+    try:
+        regex.compile(value)
+    except regex.error as error:
+        raise ValueError(f"must be a regular expression: {error}") from None
+    return value
 
 
 def _not_empty(value: str) -> str:
@@ -84,6 +105,13 @@ class TcpSocket(Model):
     host: str = ""
 
 
+class Grpc(Model):
+    """A check of gRPC's health service; its port has no name in Kubernetes either."""
+
+    port: PortNumber
+    service: Annotated[str, Field(max_length=1024)] = ""
+
+
 class Exec(Model):
     """A command in the container."""
 
@@ -98,8 +126,10 @@ class _Numbers(Model):
     timeout_seconds: Seconds = 0
     success_threshold: Seconds = 0
     failure_threshold: Seconds = 0
+    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=_INT32)] | None = None
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
+    grpc: Grpc | None = None
 
 
 class Probe(_Numbers):
@@ -228,9 +258,19 @@ class Pod(Model):
 
 
 class PolicyExec(Exec):
-    """A command in a named container."""
+    """A command in a named container, or on the host, which has no name."""
 
-    container: Word
+    container: str = ""
+
+
+class Expect(Model):
+    """What the answer to an httpGet must be."""
+
+    status: Annotated[tuple[int, int] | None, PlainValidator(_status)] = None
+    body_contains: str = ""
+    body_matches: Annotated[str, AfterValidator(_expression)] = ""
+    max_body_bytes: Annotated[int, Field(ge=1, le=_MEBIBYTE)] = 65536
+    within_seconds: Annotated[float, Field(gt=0, le=_INT32, allow_inf_nan=False)] | None = None
 
 
 class PolicyProbe(_Numbers):
@@ -239,6 +279,7 @@ class PolicyProbe(_Numbers):
     name: Label
     vantage: Literal["Host", "Pod"] = Field("Pod", alias="from")
     exec: PolicyExec | None = None
+    expect: Expect | None = None
     on_failure: Annotated[str | dict[str, str], PlainValidator(_on_failure)] = "None"
 
 

@@ -100,7 +100,7 @@ SCHEMAS: dict[str, Json] = {
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
     ),
-    "ProbeSpec": _object(_PROBE_FIELDS, _HANDLERS),
+    "ProbeSpec": _object(_PROBE_FIELDS, {**_HANDLERS, "terminationGracePeriodSeconds": _NUMBER}),
     "PodSpec": _object(
         {
             "containers": _list(_CONTAINER_SPEC),

@@ -224,6 +224,8 @@ class World:
         memory = self.memory.containers[action.container]
         assert memory.stop is not None
         grace = self.want.grace_s if self.want and self.want.container(action.container) else memory.grace_s
+        if memory.mark is not None and memory.mark.grace_s is not None:
+            grace = memory.mark.grace_s
         spec = self.want.stop if self.want else memory.stop_spec
         total = Rule(30.0 if grace is None else grace, spec).total_s
         # A kill that was due by an earlier wish goes on whatever is wished then.

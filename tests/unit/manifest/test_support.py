@@ -19,6 +19,7 @@ MODELS = {
     "HTTPHeader": schema.HttpHeader,
     "TCPSocketAction": schema.TcpSocket,
     "ExecAction": schema.Exec,
+    "GRPCAction": schema.Grpc,
     "ContainerPort": schema.ContainerPort,
     "EnvVar": schema.EnvVar,
     "Lifecycle": schema.Lifecycle,
@@ -33,6 +34,7 @@ MODELS = {
     "PodPolicySpec": schema.PolicySpec,
     "PolicyProbe": schema.PolicyProbe,
     "PolicyExec": schema.PolicyExec,
+    "PolicyExpect": schema.Expect,
     "PolicyBackoff": schema.Backoff,
 }
 
