@@ -118,6 +118,8 @@ async def _ask(wire: Wire, service: str, place: str, user_agent: str, detail: De
             raise _FailedError("the server closed the connection without an answer")
         if detail.first_byte_s is None:
             detail.first_byte_s = time.monotonic() - sent
+            if data.startswith(b"HTTP/1"):  # to h2 the beginning of a long frame
+                raise _FailedError("the server does not speak HTTP/2, but HTTP/1")
         call.take(connection.receive_data(data), connection)
     detail.head = "\n".join(f"{n}: {v}" for n, v in call.headers.items()).encode()[:HEAD_SHOWN]
     return call
