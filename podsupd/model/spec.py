@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+
 
 class RestartPolicy(StrEnum):
     """Kubernetes' restartPolicy."""
@@ -186,7 +188,8 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     working_dir: str = ""
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, EnvValue], ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     mounts: tuple[VolumeMount, ...] = ()
     resources: Resources = Resources()
@@ -216,7 +219,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
-    """A pod as desired. probes are the PodPolicy's; the containers carry their own."""
+    """A pod as desired. probes are the PodPolicy's; the containers carry their own.
+
+    objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
+    """
 
     name: str
     source: Source
@@ -231,6 +237,7 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    objects: tuple[ObjectSpec, ...] = ()
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
