@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from podsupd.core import references
+from podsupd.core.dependencies import cycle
 from podsupd.model.desired import (
     Declared,
     Desired,
@@ -212,7 +213,7 @@ class _Choice:
             elif file.status is FileStatus.READ:
                 self._taken[path] = file.parsed
         # Clashes first: a file that cannot be taken anyway is said to be wrong, not to be waited for.
-        while self._put_back_clashing() or self._put_back_vanishing():
+        while self._put_back_clashing() or self._put_back_circling() or self._put_back_vanishing():
             pass
 
     def _frozen(self, path: str, parsed: ParsedFile) -> tuple[Problem, ...]:
@@ -244,8 +245,8 @@ class _Choice:
         path = file.path
         before = self._previous.files.get(path, DesiredFile(path, FileState.PENDING))
         if path in self._taken:
-            said = file.parsed
-            return DesiredFile(path, FileState.LOADED, said.pods, file.text, (), said.warnings, objects=said.objects)
+            said, warnings = file.parsed, (*file.parsed.warnings, *self.unknown(path))
+            return DesiredFile(path, FileState.LOADED, said.pods, file.text, (), warnings, objects=said.objects)
         pods, objects = before.pods, before.objects
         missing = self._missing.get(path, {})
         if path in self._errors:
@@ -299,6 +300,34 @@ class _Choice:
                     del self._taken[claim.path]
                     return True
         return False
+
+    def _put_back_circling(self) -> bool:
+        """Refuse the newcomers of pods that would wait for each other for ever: whoever changed what it is after."""
+        there = [one for path in self._files for one in self._in_force(path)]
+        pods = {pod.name: pod for pod in there if isinstance(pod, PodSpec)}
+        circle = cycle({name: pod.after for name, pod in pods.items()})
+        if not circle:
+            return False
+        text = " -> ".join([*circle, circle[0]])
+        members = [pods[name] for name in circle if pods[name].source.path in self._taken]
+        before = self._previous.pods
+        new = [pod for pod in members if pod.name not in before or before[pod.name].after != pod.after] or members
+        for pod in new:
+            message = f"pods that wait for each other would never start: {text}: take one of them out of after"
+            path = pod.source.path
+            self._errors[path] = (*self._errors.get(path, ()), Problem(path, pod.source.line, "spec.after", message))
+            self._taken.pop(path, None)
+        return bool(new)
+
+    def unknown(self, path: str) -> tuple[Problem, ...]:
+        """Warn of what the pods of a file wait for and nobody declares: it may come with another file."""
+        known = self.claimed | self._previous.pods.keys()
+        return tuple(
+            Problem(path, pod.source.line, "spec.after", f'no manifest declares the pod "{other}": {pod.name} waits')
+            for pod in self._taken[path].pods
+            for other in pod.after
+            if other not in known
+        )
 
     def _claims(self) -> dict[str, list[_Claim]]:
         claims: defaultdict[str, list[_Claim]] = defaultdict(list)

@@ -77,6 +77,7 @@ class _Numbers(Model):
     timeout_seconds: Seconds = 0
     success_threshold: Seconds = 0
     failure_threshold: Seconds = 0
+    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=INT32)] | None = None
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
 
@@ -245,6 +246,7 @@ class PolicySpec(Model):
     probes: list[PolicyProbe] = []
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
+    after: list[PodName] = []
 
 
 class PodPolicy(Model):

@@ -103,7 +103,8 @@ class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
     container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
-    on_failure, target: only for PodPolicy probes; target is the container of RESTART_CONTAINER.
+    grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
+    target is the container of RESTART_CONTAINER.
     """
 
     name: str
@@ -116,6 +117,7 @@ class ProbeSpec:
     timeout_s: float = 1.0
     success_threshold: int = 1
     failure_threshold: int = 3
+    grace_s: float | None = None
     on_failure: FailureAction = FailureAction.NONE
     target: str | None = None
 
@@ -222,6 +224,7 @@ class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
     objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
+    after: pods that have to be Ready, or to have succeeded, before this one is started.
     """
 
     name: str
@@ -238,6 +241,7 @@ class PodSpec:
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
     objects: tuple[ObjectSpec, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
