@@ -85,6 +85,12 @@ def name(number: int) -> str:
     return f"SIGRTMIN+{number - low}" if low <= number <= high else f"SIG{number}"
 
 
+def number(name: str) -> int:
+    """Return the number of a signal by the name that ``name`` gives it; raises KeyError where there is none."""
+    base, plus, above = name.partition("+")
+    return signal.Signals[base] + (int(above) if plus else 0)
+
+
 def code(number: int, of: int) -> str:
     """Say how a signal was sent: kill, tkill, sigqueue, timer, child, fault, kernel ..."""
     if number in _CODES:

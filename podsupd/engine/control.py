@@ -13,6 +13,7 @@ from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
+from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.sending import Sending
 from podsupd.engine.sending import Tools as SendingTools
@@ -43,10 +44,11 @@ STALE_AFTER_INTERVALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """What is known of the pods' processes: who they are, and what signals did among them."""
+    """What is known of the pods besides their state: processes, what signals did among them, and how probing goes."""
 
     processes: ProcessMap
     ledger: Ledger
+    prober: ProbeScheduler
     sender: SignalSender
     exits: Processes
 
@@ -74,6 +76,7 @@ class Engine:
         self._changed = changed
         self._processes = insight.processes
         self._ledger = insight.ledger
+        self._prober = insight.prober
         self._changes = Changes()
         self._sending = Sending(
             SendingTools(insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
@@ -135,6 +138,7 @@ class Engine:
             conditions=(
                 Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),
                 self._ledger.condition,
+                self._prober.condition,
             ),
             tracer_up=self._ledger.up,
         )

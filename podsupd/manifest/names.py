@@ -174,3 +174,12 @@ def signal_name(value: str) -> str:
     if value not in signal.Signals.__members__:
         raise ValueError(f'must be the name of a signal, as SIGTERM, found "{value}"')
     return value
+
+
+def stop_signal(value: str) -> str:
+    """Check a stopSignal, which may be SIGKILL; SIGRTMAX-2 is returned by its other name, SIGRTMIN+28."""
+    base, minus, number = value.partition("-")
+    span = signal.SIGRTMAX - signal.SIGRTMIN
+    if base == "SIGRTMAX" and minus and number.isdecimal() and 0 < int(number) < span:
+        return f"SIGRTMIN+{span - int(number)}"
+    return value if value == "SIGKILL" else signal_name(value)

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from signal import SIGKILL, Signals
+from signal import SIGKILL
 from typing import TypeVar
 
 from podsupd import log
+from podsupd.core import signal_words
 from podsupd.errors import CgroupUnavailable
 from podsupd.signals import held, hierarchies, pipes
 from podsupd.signals.held import Process
@@ -155,7 +156,7 @@ class Shelters:
         return {c: tuple(p.pid for p in _living(known[c])) for c in lives if c in known}
 
     def _signal(self, container_id: str, name: str, step: int, pid: int) -> tuple[str, ...]:
-        number = _number(name)
+        number = signal_words.number(name)
         told = self._told.setdefault(container_id, set())
         known = self._known().get(container_id, ())
         if pid and container_id not in self._homes:
@@ -204,12 +205,6 @@ class Shelters:
         self._known().pop(container_id, None)
         self._homes.pop(container_id, None)
         self._told.pop(container_id, None)
-
-
-def _number(name: str) -> int:
-    """Return a signal's number; Python names only the ends of the real-time signals."""
-    base, plus, above = name.partition("+")
-    return Signals[base] + int(above) if plus else Signals[name]
 
 
 def _living(paths: tuple[Path, ...]) -> list[Process]:

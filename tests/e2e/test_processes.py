@@ -165,7 +165,7 @@ def test_the_table_and_the_gauges(shared: Daemon, name: str) -> None:
     until(lambda: any(p["zombie"] for p in processes(shared, name)["processes"]), "the zombie")
     lines = shared.cli("ps", name).stdout.splitlines()
     assert lines[0].split() == ["PID", "HOST", "CONTAINER", "STATE", "SIGNALS", "COMMAND"]
-    assert re.fullmatch(r"1 +\d+ +\(infra\) +sleeping +blocked .* /catatonit -P", lines[1])
+    assert re.fullmatch(r"1 +\d+ +\(infra\) +sleeping +(?:ignored \S+; )?blocked .* /catatonit -P", lines[1])
     assert any(re.fullmatch(r"\d+ +\d+ +orphaner +sleeping, orphan .* [├└] sleep 9002", line) for line in lines)
     assert any(re.fullmatch(r"\d+ +\d+ +undertaker +zombie +.* └ \[sleep\]", line) for line in lines)
     assert any(re.fullmatch(r"\d+ +\d+ +web +sleeping +caught HUP .* └ nginx: worker process", line) for line in lines)

@@ -63,6 +63,19 @@ def test_a_removal_has_the_grace_of_the_last_manifest() -> None:
     assert world.turn().wake_at == 1003.0
 
 
+def test_a_stop_is_begun_with_the_signal_of_the_last_manifest() -> None:
+    """An edit of lifecycle.stopSignal restarts nothing, and counts for the next stop, also when the file is gone."""
+    world = World(obeys=False)
+    world.settle()
+    web, client = POD.containers
+    world.want = replace(POD, containers=(replace(web, stop_signal="SIGUSR1"), client))
+    assert world.settle().settled
+    world.done.clear()
+    world.want = None
+    world.turn()
+    assert signals(world) == ["SIGUSR1", "SIGTERM"]
+
+
 def left_behind() -> World:
     """Return a world whose ``web`` was stopped by an operator, ended at once, and left two deaf processes behind."""
     world = World(litter=2, left_obey=False)

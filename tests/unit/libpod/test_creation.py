@@ -38,6 +38,20 @@ def body(container: ContainerSpec, **fields: Any) -> dict[str, Any]:
     return creation.container_body(CreateContainer("id", pod(container, **fields), container, "1:x"), LABELS)
 
 
+def test_a_stop_signal_is_podmans_too() -> None:
+    """A stop by hand sends what the manifest says; without it the image's own holds."""
+    assert "stop_signal" not in body(spec())
+    assert body(spec(stop_signal="SIGUSR1"))["stop_signal"] == 10
+    assert body(spec(stop_signal="SIGRTMIN+3"))["stop_signal"] == 37
+
+
+def test_a_terminal_and_an_open_stdin_are_the_containers() -> None:
+    """What reads or asks whether it is on a terminal finds one."""
+    assert not {"stdin", "terminal"} & body(spec()).keys()
+    sent = body(spec(stdin=True, tty=True))
+    assert (sent["stdin"], sent["terminal"]) == (True, True)
+
+
 def test_namespaces_are_one_list() -> None:
     """Net and pid are both shared, as two options they would not be."""
     shared = creation.pod_body(CreatePod(pod(share_process_namespace=True), "1:x"), LABELS)

@@ -109,6 +109,9 @@ def test_what_is_no_image_is_refused(image: str) -> None:
         (names.mount_path, "/a:b"),
         (names.absolute_path, "/a/../b"),
         (names.ip_address, "256.0.0.1"),
+        (names.stop_signal, "QUIT"),
+        (names.stop_signal, "SIGSTOP"),
+        (names.stop_signal, "SIGRTMAX-30"),
     ],
 )
 def test_what_kubernetes_refuses_is_refused(check: Callable[[str], str], value: str) -> None:
@@ -129,6 +132,8 @@ def test_what_kubernetes_refuses_is_refused(check: Callable[[str], str], value: 
         (names.header_value, "a\tb"),
         (names.ip_address, "::1"),
         (names.mount_path, "/"),
+        (names.stop_signal, "SIGKILL"),
+        (names.stop_signal, "SIGRTMIN+3"),
     ],
 )
 def test_what_kubernetes_takes_is_taken(check: Callable[[str], str], value: str) -> None:
