@@ -107,10 +107,6 @@ class Watcher:
         self._wait(lambda: self._started.get(container, 0) > after, timeout_s)
         return self._started[container]
 
-    def wait_died(self, container: str, timeout_s: float = 30.0) -> None:
-        """Wait until Podman has told that it died."""
-        self._wait(lambda: container not in self._started, timeout_s)
-
     def _wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
         with self._changed:
             if not self._changed.wait_for(condition, timeout_s):
