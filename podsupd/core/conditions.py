@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, naming
+from podsupd.core import containers, dependencies, naming
+from podsupd.core.accounting import INFRA
 from podsupd.core.digest import container_digest, pod_digest
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
@@ -93,6 +94,12 @@ def _ready(view: PodView, spec: ContainerSpec, container: ObservedContainer) -> 
     return any(p.passing for p in _probes_of(view, spec.name, ProbeType.READINESS))
 
 
+def _waits_for_pods(view: PodView) -> tuple[str, str] | None:
+    """Return what the pod as a whole waits for, when that is another pod."""
+    waiting = view.plan.waiting.get(INFRA, ("", "")) if view.plan else ("", "")
+    return waiting if waiting[0] == dependencies.WAITING else None
+
+
 def _container(
     view: PodView, name: str, spec: ContainerSpec | None, seen: ObservedContainer | None, now: Now
 ) -> ContainerStatus:
@@ -115,6 +122,8 @@ def _container(
         reason, message = "Conflict", view.plan.conflict
     elif view.intent.stopped:
         reason, message = "Stopped", "stopped by an operator"
+    elif seen is None and not waiting and (waits := _waits_for_pods(view)):
+        reason, message = waits
     same_boot = memory.boot_id == now.boot_id
     return ContainerStatus(
         name=name,
@@ -173,6 +182,11 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...]) -> tuple[C
         status = "False" if failing else ("Unknown" if unknown else "True")
         texts = "; ".join(f"{p.name}: {p.message}" for p in failing)
         found.append(Condition("PolicyProbesPassing", status, "ProbeFailed" if failing else "", texts))
+    if view.want is not None and view.want.after:
+        waits = _waits_for_pods(view)
+        found.append(
+            Condition("DependenciesReady", "False", *waits) if waits else Condition("DependenciesReady", "True")
+        )
     if any(s.paused for s in statuses):
         paused = ", ".join(s.name for s in statuses if s.paused)
         found.append(Condition("Paused", "True", "PausedByHand", f"probes are suspended, nothing is killed: {paused}"))

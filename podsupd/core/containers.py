@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from podsupd.core import stopping
+from podsupd.core import references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
 from podsupd.core.naming import shares_pids
@@ -182,6 +182,9 @@ def _create(
     gate = _image_gate(spec, memory, facts, now)
     if gate:
         return gate
+    needs = references.missing(pod, spec)
+    if needs:
+        return Decision(memory, waiting=("CreateContainerConfigError", needs))
     create = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
     # By its name, which the creation has just taken: a look between the two would tell nothing.
     start = StartContainer(spec.runtime_name, spec.name, "it is created")
@@ -201,6 +204,12 @@ def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, 
         return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
     why = "it is created" if not container.state.dead else f"restartPolicy {pod.restart_policy}"
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
+
+
+def _grace(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory) -> float:
+    """Return the grace period of a stop: of the probe that asked for it, if that has one, else the pod's."""
+    mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
+    return pod.grace_s if mark is None or mark.grace_s is None else mark.grace_s
 
 
 def restarts(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory) -> bool:
@@ -233,7 +242,7 @@ def bring_up(
     mine = memory.containers[spec.name]
     if container is None:
         return _create(pod, spec, seen, mine, facts, now)
-    rule = Rule(pod.grace_s, pod.stop, shares_pids(seen))
+    rule = Rule(_grace(pod, container, mine), pod.stop, shares_pids(seen))
     leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
     if leftovers:
         return leftovers
@@ -241,7 +250,8 @@ def bring_up(
     if exiting:
         return exiting
     changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec))
-    if changed:
+    # What could not be made anew runs on: a ConfigMap that went takes nothing down.
+    if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
         gate = _image_gate(spec, mine, facts, now)
         if gate:

@@ -6,7 +6,7 @@ It never looks at how it came here: interrupted after any action, the next plan 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from podsupd.core import containers, naming, troubles
+from podsupd.core import containers, dependencies, naming, references, troubles
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S, Decision
 from podsupd.core.digest import changed_fields, container_digest, pod_digest
@@ -193,6 +193,10 @@ def _clear(
 def _create(draft: _Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now) -> Plan:
     if intent.stopped:
         return draft.plan("stopped by an operator")
+    waits = dependencies.waits(want, facts)
+    if waits:
+        _prepare(draft, want, ObservedPod(want.name, want.name, {}, "", None, ()), facts, now)
+        return _wait(draft, waits, now)
     trouble = troubles.active(draft.memory.troubles, INFRA, now)
     if trouble:
         draft.waiting[INFRA] = ("CreatePodError", trouble.message)
@@ -222,16 +226,35 @@ def _replaced(want: PodSpec, seen: ObservedPod) -> str:
 
 
 def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
-    """Make a changed pod anew, once all its images are here."""
+    """Make a changed pod anew, once all its images and the pods that it needs are here."""
     if not intent.stopped:
-        missing = [c for c in want.containers if not _at_hand(c, facts)]
-        for spec in missing:
-            decision = containers.bring_up(want, spec, replace(seen, containers=()), None, draft.memory, facts, now)
-            pulls = tuple(a for a in decision.actions if isinstance(a, PullImage))
-            draft.take(spec.name, replace(decision, actions=pulls, memory=draft.memories[spec.name]))
-        if missing:
+        if not _prepare(draft, want, seen, facts, now):
             return draft.plan(f"{why}; waits for images before anything stops")
+        needs = [message for spec in want.containers if (message := references.missing(want, spec))]
+        if needs:
+            draft.waiting[INFRA] = ("CreateContainerConfigError", needs[0])
+            return draft.plan(f"{why}; waits before anything stops: {needs[0]}")
+        waits = dependencies.waits(want, facts)
+        if waits:
+            return _wait(draft, (waits[0], f"{why}; {waits[1]} before anything stops"), now)
     return _clear(draft, seen, why, facts, now, with_volumes=False)
+
+
+def _prepare(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> bool:
+    """Have the images pulled that a pod needs to be made; say whether they are all here."""
+    missing = [c for c in want.containers if not _at_hand(c, facts)]
+    for spec in missing:
+        decision = containers.bring_up(want, spec, replace(seen, containers=()), None, draft.memory, facts, now)
+        pulls = tuple(a for a in decision.actions if isinstance(a, PullImage))
+        draft.take(spec.name, replace(decision, actions=pulls, memory=draft.memories[spec.name]))
+    return not missing
+
+
+def _wait(draft: _Draft, waits: tuple[str, str], now: Now) -> Plan:
+    """Wait for other pods: whoever sees them change has us look again, and a timer in case that nobody does."""
+    draft.waiting[INFRA] = waits
+    draft.wake(now.boottime + RESYNC_S)
+    return draft.plan(waits[1])
 
 
 def _at_hand(spec: ContainerSpec, facts: Facts) -> bool:
@@ -259,7 +282,9 @@ def _stop(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: No
     return draft.plan(why)
 
 
-def _start_infra(draft: _Draft, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now) -> bool:
+def _start_infra(
+    draft: _Draft, want: PodSpec, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now
+) -> bool:
     """Have the infra container started; say whether containers may be started after it in the same plan."""
     noticed = facts.gone.get(infra.id)
     if infra.state.alive and noticed is not None:
@@ -271,6 +296,11 @@ def _start_infra(draft: _Draft, seen: ObservedPod, infra: ObservedContainer, fac
     if infra.state in {ContainerState.REMOVING, ContainerState.UNKNOWN, ContainerState.STOPPING}:
         draft.waiting[INFRA] = ("Exiting", f"the infra container is {infra.state}")
         draft.wake(now.boottime + LOOK_AGAIN_S)
+        return False
+    waits = dependencies.waits(want, facts)
+    if waits:
+        draft.waiting[INFRA] = waits
+        draft.wake(now.boottime + RESYNC_S)
         return False
     trouble = troubles.active(draft.memory.troubles, INFRA, now)
     if trouble:
@@ -291,7 +321,7 @@ def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPo
     """Bring every wanted container up and take every other one of ours down."""
     if seen.infra is None:
         raise ValueError("a pod without infra is replaced, not run")
-    may_start = _start_infra(draft, seen, seen.infra, facts, now)
+    may_start = _start_infra(draft, want, seen, seen.infra, facts, now)
     found = naming.by_name(seen, facts.owner)
     rule = Rule(want.grace_s, want.stop, naming.shares_pids(seen))
     whys: list[str] = []

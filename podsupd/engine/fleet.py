@@ -1,12 +1,13 @@
 """Owns the workers: one per pod that is wanted, or that is ours and has to go. Nobody acts before D1 is met."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from podsupd import log
-from podsupd.core import orphans
+from podsupd.core import dependencies, orphans
+from podsupd.core.conditions import derive
 from podsupd.engine.tasks import TaskPool, guarded
 from podsupd.engine.worker import Tools, Worker
 from podsupd.errors import StateUnavailable
@@ -38,7 +39,23 @@ class Fleet:
 
     def equip(self, tools: Tools) -> None:
         """Take the tools for the workers; once, before the first scan and relist (the tools call back to the fleet)."""
-        self._equipment = tools
+        self._equipment = replace(tools, changed=partial(self._changed, tools.changed), unmet=self._unmet)
+
+    def _changed(self, tell: Callable[[str], None], pod: str) -> None:
+        """Pass on that a pod's picture changed, and have those look again that wait for it."""
+        tell(pod)
+        for worker in self.workers.values():
+            if worker.want is not None and pod in worker.want.after and worker.waits(dependencies.WAITING):
+                worker.poke()
+
+    def _unmet(self, pod: str) -> str:
+        """Say why a pod cannot be relied on, or nothing."""
+        worker = self.workers.get(pod)
+        if worker is None or worker.want is None:
+            return dependencies.unmet(None)
+        if not worker.planned:
+            return "not looked at yet"
+        return dependencies.unmet(derive(worker.view(), self._tools.clock.now()))
 
     @property
     def _tools(self) -> Tools:

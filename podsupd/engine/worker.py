@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from podsupd import log
 from podsupd.core import naming, troubles
+from podsupd.core.accounting import INFRA
 from podsupd.core.conditions import PodView
 from podsupd.core.planner import images_needed, plan
 from podsupd.engine import registrations
@@ -56,6 +57,11 @@ async def _untraced(_pod: str, _seen: ObservedPod | None) -> Mapping[str, DeathC
     return {}
 
 
+def _alone(_pod: str) -> str:
+    """Without a fleet there is nobody to wait for."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; made once by the daemon."""
@@ -76,6 +82,7 @@ class Tools:
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
     causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
+    unmet: Callable[[str], str] = _alone
 
 
 class Worker:
@@ -87,6 +94,7 @@ class Worker:
         self.looks = 0
         self._tools = tools
         self._want: PodSpec | None = None
+        self._last: PodSpec | None = None
         self._intent = intent
         self._fault = ""
         self._memory = memory
@@ -110,6 +118,7 @@ class Worker:
 
     def wish(self, want: PodSpec | None, fault: str) -> None:
         """Take a new desired spec (None: the pod has to go); the newest replaces a pending one."""
+        self._last = want or self._last
         if want != self._want or fault != self._fault or self._wishes == 0:
             self._want, self._fault = want, fault
             self._wishes += 1
@@ -143,6 +152,10 @@ class Worker:
     def planned(self) -> bool:
         """It looked at its pod and knows what to do, so that its view is worth showing."""
         return self._plan is not None
+
+    def waits(self, reason: str) -> bool:
+        """Say whether the pod as a whole waits for this reason."""
+        return self._plan is not None and self._plan.waiting.get(INFRA, ("",))[0] == reason
 
     def view(self) -> PodView:
         """Return all that is known of the pod now."""
@@ -240,6 +253,7 @@ class Worker:
             gone=self._lives.gone(),
             causes=await self._tools.causes(self.name, seen),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
+            after={pod: self._tools.unmet(pod) for pod in (self._want.after if self._want else ())},
         )
 
     async def _leftovers(self, seen: ObservedPod | None) -> Mapping[str, tuple[int, ...]]:
@@ -281,7 +295,9 @@ class Worker:
         if made.conflict and (before is None or before.conflict != made.conflict):
             self._tell(Note("Warning", "Conflict", made.conflict))
         sight = registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())
-        wanted = registrations.of(self._want, seen, made.memory, sight, self._tools.clock.wall(), self._tools.owner)
+        # Readiness goes on while a pod ends that nobody wants any more.
+        spec = self._want or self._last
+        wanted = registrations.of(spec, seen, made.memory, sight, self._tools.clock.now(), self._tools.owner)
         self._tools.prober.sync(self.name, wanted)
         self._tools.changed(self.name)
 

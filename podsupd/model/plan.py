@@ -11,10 +11,11 @@ from podsupd.model.spec import ContainerSpec, PodSpec, StopSpec
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """CLOCK_BOOTTIME seconds and the boot id, never the wall clock."""
+    """CLOCK_BOOTTIME seconds and the boot id, never the wall clock; slept: how many of them the system slept."""
 
     boottime: float
     boot_id: str
+    slept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Facts:
     causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
+    after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     """
 
     owner: str
@@ -84,6 +86,7 @@ class Facts:
     durable: bool = True
     causes: Mapping[str, DeathCause] = field(default_factory=dict)
     leftovers: Mapping[str, int] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +222,16 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class RestartMark:
-    """This incarnation has to go and come again. counts: as a failure, for the back-off."""
+    """This incarnation has to go and come again. counts: as a failure, for the back-off.
+
+    grace_s: of the stop, from the probe that asked for it; None: the pod's.
+    """
 
     incarnation: Incarnation
     reason: str
     message: str
     counts: bool
+    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

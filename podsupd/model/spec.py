@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+
 
 class RestartPolicy(StrEnum):
     """Kubernetes' restartPolicy."""
@@ -101,7 +103,8 @@ class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
     container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
-    on_failure, target: only for PodPolicy probes; target is the container of RESTART_CONTAINER.
+    grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
+    target is the container of RESTART_CONTAINER.
     """
 
     name: str
@@ -114,6 +117,7 @@ class ProbeSpec:
     timeout_s: float = 1.0
     success_threshold: int = 1
     failure_threshold: int = 3
+    grace_s: float | None = None
     on_failure: FailureAction = FailureAction.NONE
     target: str | None = None
 
@@ -186,7 +190,8 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     working_dir: str = ""
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, EnvValue], ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     mounts: tuple[VolumeMount, ...] = ()
     resources: Resources = Resources()
@@ -216,7 +221,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
-    """A pod as desired. probes are the PodPolicy's; the containers carry their own."""
+    """A pod as desired. probes are the PodPolicy's; the containers carry their own.
+
+    objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
+    after: pods that have to be Ready, or to have succeeded, before this one is started.
+    """
 
     name: str
     source: Source
@@ -231,6 +240,8 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    objects: tuple[ObjectSpec, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:

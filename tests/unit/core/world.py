@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from podsupd.core.conditions import PodView, derive
 from podsupd.core.planner import images_needed, plan
 from podsupd.core.stopping import Rule
 from podsupd.core.troubles import refused, succeeded
@@ -45,6 +46,7 @@ from podsupd.model.spec import (
     Source,
     Vantage,
 )
+from podsupd.model.status import PodStatus
 
 OWNER = "me"
 WEB = ContainerSpec(
@@ -104,6 +106,12 @@ class World:
                 images[image] = self.images.get(image, ImageFact(ImageState.ABSENT))
         facts = replace(self.facts, images=images, leftovers=dict(self.leftovers))
         return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
+
+    def status(self) -> PodStatus:
+        """Return what is shown of the pod."""
+        made = self.plan()
+        view = PodView("p", self.want, self.intent, self.seen, made, made.memory, owner=OWNER)
+        return derive(view, Now(self.now, self.boot))
 
     def turn(self, limit: int | None = None) -> Plan:
         """Plan, take over the memory, and apply up to limit actions (all by default)."""
@@ -216,6 +224,8 @@ class World:
         memory = self.memory.containers[action.container]
         assert memory.stop is not None
         grace = self.want.grace_s if self.want and self.want.container(action.container) else memory.grace_s
+        if memory.mark is not None and memory.mark.grace_s is not None:
+            grace = memory.mark.grace_s
         spec = self.want.stop if self.want else memory.stop_spec
         total = Rule(30.0 if grace is None else grace, spec).total_s
         # A kill that was due by an earlier wish goes on whatever is wished then.

@@ -1,6 +1,7 @@
 """Tools for a worker or a fleet with every edge played: a Podman that shows one thing for ever."""
 
 import asyncio
+from dataclasses import fields
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
@@ -13,16 +14,15 @@ OWNER = "ours"
 
 def tools_over(seen: ObservedPod | None) -> Any:
     """Return tools on a Podman that shows this however often it is looked at, and does nothing it is asked."""
-    tools = MagicMock(spec_set=Tools)
-    tools.owner = OWNER
-    tools.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
-    tools.runtime.observe_pod = AsyncMock(return_value=seen)
-    tools.state.save_memory = AsyncMock()
-    tools.state.forget_pod = AsyncMock()
-    tools.probe_memory.keep = AsyncMock()
-    tools.puller.fact = AsyncMock()
-    tools.executor.apply = AsyncMock()
-    tools.causes = AsyncMock(return_value={})
-    tools.prober.verdicts.return_value = {}
-    tools.prober.statuses.return_value = {}
-    return tools
+    edges: Any = {field.name: MagicMock() for field in fields(Tools)}
+    made: Any = Tools(**edges | {"owner": OWNER, "causes": AsyncMock(return_value={})})
+    made.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
+    made.runtime.observe_pod = AsyncMock(return_value=seen)
+    made.state.save_memory = AsyncMock()
+    made.state.forget_pod = AsyncMock()
+    made.probe_memory.keep = AsyncMock()
+    made.puller.fact = AsyncMock()
+    made.executor.apply = AsyncMock()
+    made.prober.verdicts.return_value = {}
+    made.prober.statuses.return_value = {}
+    return made
