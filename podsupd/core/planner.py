@@ -6,7 +6,7 @@ It never looks at how it came here: interrupted after any action, the next plan 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from podsupd.core import containers, dependencies, naming, troubles
+from podsupd.core import containers, dependencies, naming, references, troubles
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S, Decision
 from podsupd.core.digest import changed_fields, container_digest, pod_digest
@@ -230,6 +230,10 @@ def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, wh
     if not intent.stopped:
         if not _prepare(draft, want, seen, facts, now):
             return draft.plan(f"{why}; waits for images before anything stops")
+        needs = [message for spec in want.containers if (message := references.missing(want, spec))]
+        if needs:
+            draft.waiting[INFRA] = ("CreateContainerConfigError", needs[0])
+            return draft.plan(f"{why}; waits before anything stops: {needs[0]}")
         waits = dependencies.waits(want, facts)
         if waits:
             return _wait(draft, (waits[0], f"{why}; {waits[1]} before anything stops"), now)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+
 
 class RestartPolicy(StrEnum):
     """Kubernetes' restartPolicy."""
@@ -215,7 +217,8 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     working_dir: str = ""
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, EnvValue], ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     mounts: tuple[VolumeMount, ...] = ()
     resources: Resources = Resources()
@@ -247,6 +250,7 @@ class Source:
 class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
+    objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
     after: pods that have to be Ready, or to have succeeded, before this one is started.
     """
 
@@ -263,6 +267,7 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    objects: tuple[ObjectSpec, ...] = ()
     after: tuple[str, ...] = ()
 
     @property
