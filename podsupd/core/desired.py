@@ -238,9 +238,9 @@ class _Choice:
             vanished = [pod.name for pod in self._before(path) if pod.name not in declared]
             for pod in pods:
                 before = self._previous.pods.get(pod.name)
-                now = {container.name for container in pod.containers}
+                now = {container.name for container in pod.every}
                 if before:
-                    vanished += [f"{pod.name}/{c.name}" for c in before.containers if c.name not in now]
+                    vanished += [f"{pod.name}/{c.name}" for c in before.every if c.name not in now]
             counts = self._previous.files[path].missing if path in self._previous.files else {}
             missing = {
                 what: 0 if self.may_declare([what]) else min(counts.get(what, 0) + 1, SCANS_TO_REMOVE)
@@ -325,12 +325,13 @@ class _Choice:
 def _wants(pod: PodSpec) -> Iterator[tuple[str, str, str]]:
     """Yield what no two pods may have: (key, address, YAML path). Podman has one name space for pods and containers."""
     yield f"the name {pod.name}", "", "metadata.name"
-    for index, container in enumerate(pod.containers):
-        yield f"the name {container.runtime_name}", "", f"spec.containers[{index}].name"
-        for number, port in enumerate(container.ports):
-            if port.host_port is not None:
-                at = f"spec.containers[{index}].ports[{number}].hostPort"
-                yield f"the host port {port.host_port}/{port.protocol}", port.host_ip, at
+    for field, found in (("initContainers", pod.init_containers), ("containers", pod.containers)):
+        for index, container in enumerate(found):
+            yield f"the name {container.runtime_name}", "", f"spec.{field}[{index}].name"
+            for number, port in enumerate(container.ports):
+                if port.host_port is not None:
+                    at = f"spec.{field}[{index}].ports[{number}].hostPort"
+                    yield f"the host port {port.host_port}/{port.protocol}", port.host_ip, at
 
 
 def _clash(claim: _Claim, first: _Claim) -> Problem:

@@ -45,7 +45,7 @@ def of(
         return {}
     found = naming.by_name(seen, owner)
     wanted: dict[str, Registration] = {}
-    for spec in want.containers:
+    for spec in want.every:
         container = found.get(spec.name)
         if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
             continue
@@ -61,9 +61,9 @@ def of(
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=max(0.0, wall - container.started_epoch),
             )
-    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    running = [found[c.name] for c in want.lasting if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
-    if len(running) == len(want.containers) and not stops:
+    if len(running) == len(want.lasting) and not stops:
         youngest = max((c.started_epoch for c in running), default=wall)
         for probe in want.probes:
             container = found.get(probe.container) if probe.container else None
