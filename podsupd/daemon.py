@@ -118,7 +118,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     )
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
-    prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod)
+    prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod, tell=events.note)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
 
@@ -171,7 +171,9 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, Insight(processes, ledger))
+    control = Engine(
+        fleet, desires, observer, events, edges.runtime, edges.clock, changed, Insight(processes, ledger, prober)
+    )
     return _Engine(fleet, desires, observer, puller, prober, probe_memory, ledger, control)
 
 

@@ -13,6 +13,8 @@ from podsupd.cli.inits import statuses
 Json = dict[str, Any]
 Parts = list[Table | Text | str]
 
+_STRIP = str.maketrans({".": "✓", "x": "✗"})
+
 
 def describe(pod: Json, events: list[Json]) -> Parts:
     """Return the parts to print."""
@@ -98,7 +100,7 @@ def _probes(probes: list[Json]) -> Table | None:
             probe["type"],
             probe["vantage"],
             "on hold" if probe["onHold"] else {True: "passing", False: "failing", None: "-"}[probe["passing"]],
-            probe["history"] or "-",
+            probe["history"].translate(_STRIP) or "-",
             f"{output.age(probe['ageSeconds'])} ago" if probe["ageSeconds"] is not None else "-",
             f"in {output.age(probe['nextSeconds'])}" if probe["nextSeconds"] is not None else "-",
             f"{probe['durationSeconds'] * 1000:.1f} ms" if probe["result"] else "-",

@@ -200,12 +200,18 @@ def _settle_container(
 
 
 def _mark(
-    memory: ContainerMemory, incarnation: Incarnation, reason: str, message: str, *, counts: bool
+    memory: ContainerMemory,
+    incarnation: Incarnation,
+    reason: str,
+    message: str,
+    *,
+    counts: bool,
+    grace_s: float | None = None,
 ) -> ContainerMemory:
     """Mark a life to be ended and begun again; the first mark of a life stays."""
     if memory.mark is not None and memory.mark.incarnation == incarnation:
         return memory
-    return replace(memory, mark=RestartMark(incarnation, reason, message, counts))
+    return replace(memory, mark=RestartMark(incarnation, reason, message, counts, grace_s))
 
 
 def _current(verdict: Verdict | None, incarnation: Incarnation) -> Verdict | None:
@@ -213,21 +219,21 @@ def _current(verdict: Verdict | None, incarnation: Incarnation) -> Verdict | Non
     return verdict if verdict and verdict.failed and verdict.incarnation == incarnation else None
 
 
-def _failed_probes(want: PodSpec, seen: ObservedPod, facts: Facts) -> list[tuple[str, str]]:
-    """List (container, message) of every container that a failed probe wants restarted."""
+def _failed_probes(want: PodSpec, seen: ObservedPod, facts: Facts) -> list[tuple[str, str, float | None]]:
+    """List (container, message, grace of the stop) of every container that a failed probe wants restarted."""
     found = naming.by_name(seen, facts.owner)
-    failed: list[tuple[str, str]] = []
+    failed: list[tuple[str, str, float | None]] = []
     for probe in want.all_probes:
         verdict = facts.verdicts.get(probe.name)
         if probe.type in {ProbeType.LIVENESS, ProbeType.STARTUP} and probe.container in found:
             if _current(verdict, found[probe.container].incarnation) and verdict:
-                failed.append((probe.container, f"{probe.type} probe failed: {verdict.message}"))
+                failed.append((probe.container, f"{probe.type} probe failed: {verdict.message}", probe.grace_s))
         elif probe.type is ProbeType.POLICY and verdict and _current(verdict, naming.pod_incarnation(seen)):
             message = f"probe {probe.name} failed: {verdict.message}"
             if probe.on_failure is FailureAction.RESTART_POD:
-                failed += [(name, message) for name in found]
+                failed += [(name, message, probe.grace_s) for name in found]
             elif probe.on_failure is FailureAction.RESTART_CONTAINER and probe.target in found:
-                failed.append((probe.target, message))
+                failed.append((probe.target, message, probe.grace_s))
     return failed
 
 
@@ -239,10 +245,10 @@ def _mark_by_probes(
     found: Mapping[str, ObservedContainer],
 ) -> list[Note]:
     notes: list[Note] = []
-    for name, message in _failed_probes(want, seen, facts):
+    for name, message, grace_s in _failed_probes(want, seen, facts):
         container = found[name]
         if container.state.alive and name in memories:
-            memory = _mark(memories[name], container.incarnation, "Unhealthy", message, counts=True)
+            memory = _mark(memories[name], container.incarnation, "Unhealthy", message, counts=True, grace_s=grace_s)
             if memory is not memories[name]:
                 memories[name] = memory
                 notes.append(Note("Warning", "Unhealthy", f"container {name} will be restarted: {message}", name))

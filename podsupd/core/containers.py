@@ -203,6 +203,12 @@ def _start(policy: RestartPolicy, container: ObservedContainer, memory: Containe
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
 
 
+def _grace(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory) -> float:
+    """Return the grace period of a stop: of the probe that asked for it, if that has one, else the pod's."""
+    mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
+    return pod.grace_s if mark is None or mark.grace_s is None else mark.grace_s
+
+
 def restarts(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory) -> bool:
     """Say whether a dead container is to be started again."""
     death = memory.last_death
@@ -233,7 +239,7 @@ def bring_up(
     mine = memory.containers[spec.name]
     if container is None:
         return _create(pod, spec, seen, mine, facts, now)
-    rule = Rule(pod.grace_s, pod.stop, shares_pids(seen))
+    rule = Rule(_grace(pod, container, mine), pod.stop, shares_pids(seen))
     leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
     if leftovers:
         return leftovers

@@ -14,7 +14,7 @@ from math import floor
 from typing import Any
 
 from podsupd.model.observed import Incarnation
-from podsupd.model.plan import Verdict
+from podsupd.model.plan import Note, Verdict
 from podsupd.model.spec import FailureAction, ProbeSpec, ProbeType
 
 HISTORY_LENGTH = 20  # enough for a strip in a table cell
@@ -96,6 +96,28 @@ def observe(
     return replace(noted, passing=success, on_hold=not success and holds_after_failure(spec))
 
 
+def transition(spec: ProbeSpec, before: ProbeState, after: ProbeState) -> Note | None:
+    """Return what an attempt brought to light, for the events: a verdict that is new, not a result that repeats one.
+
+    Nothing for liveness and startup: what the planner does about those is told by itself.
+    """
+    if spec.type not in {ProbeType.READINESS, ProbeType.POLICY}:
+        return None
+    what = "Readiness probe" if spec.type is ProbeType.READINESS else f"probe {spec.name}"
+    if after.passing and not before.passing:
+        return Note("Normal", "Healthy", f"{what} succeeded: {after.message}", spec.container)
+    # Not by the verdict: a container that never became ready was not ready before its first failure either.
+    counts = (after.counted, after.streak) != (before.counted, before.streak)
+    if after.counted is Result.FAILED and after.streak == spec.failure_threshold and counts:
+        return Note("Warning", "Unhealthy", f"{what} failed: {after.message}", spec.container)
+    return None
+
+
+def awakened(state: ProbeState) -> ProbeState:
+    """Return the state after a sleep of the system: the verdict holds, but results in a row have to be new ones."""
+    return replace(state, counted=None, streak=0)
+
+
 def finished(spec: ProbeSpec, state: ProbeState) -> bool:
     """Say whether no further attempt is wanted on this incarnation: on hold, or a startup probe that passed."""
     return state.on_hold or (spec.type is ProbeType.STARTUP and state.passing is True)
@@ -127,17 +149,20 @@ def next_due(spec: ProbeSpec, due: float, now: float) -> float:
     return following if following > now else following + spec.period_s
 
 
-def resumed_due(spec: ProbeSpec, state: ProbeState, key: str, now: float) -> float:
-    """Return when a probe restored after a restart of podsupd is due.
+def resumed_due(spec: ProbeSpec, last: float, key: str, now: float) -> float:
+    """Return when a probe is due that is restored after a restart of podsupd; last: when its last attempt ended.
 
     Its own next turn if that is still to come; what is overdue is splayed by a hash of its key, over the period but
     no more than SPLAY_CAP_S, so that a start of podsupd does not fire every probe at once.
     """
-    if state.at is None:
-        return now
-    turn = state.at + spec.period_s
+    turn = last + spec.period_s
     if now < turn <= now + spec.period_s:
         return turn
+    return splayed_due(spec, key, now)
+
+
+def splayed_due(spec: ProbeSpec, key: str, now: float) -> float:
+    """Return when a probe is due that is overdue together with many others: within its period and SPLAY_CAP_S."""
     return now + splay(key) * min(spec.period_s, SPLAY_CAP_S)
 
 

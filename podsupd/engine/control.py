@@ -13,6 +13,7 @@ from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
+from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
@@ -40,10 +41,11 @@ STALE_AFTER_INTERVALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """What is known of the pods' processes: who they are, and what signals did among them."""
+    """What is known of the pods besides their state: processes, what signals did among them, and how probing goes."""
 
     processes: ProcessMap
     ledger: Ledger
+    prober: ProbeScheduler
 
 
 class Engine:
@@ -69,6 +71,7 @@ class Engine:
         self._changed = changed
         self._processes = insight.processes
         self._ledger = insight.ledger
+        self._prober = insight.prober
         self._changes = Changes()
 
     # -- health
@@ -127,6 +130,7 @@ class Engine:
             conditions=(
                 Condition("Ready", "True" if health.ok else "False", "", "; ".join(health.reasons)),
                 self._ledger.condition,
+                self._prober.condition,
             ),
             tracer_up=self._ledger.up,
         )

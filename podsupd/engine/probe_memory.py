@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter, ValidationError
 
 from podsupd import log
-from podsupd.engine.prober import ProbeScheduler, SavedProbe
+from podsupd.engine.probe_entries import SavedProbe
+from podsupd.engine.prober import ProbeScheduler
 from podsupd.errors import StateUnavailable
 from podsupd.ports import State
 

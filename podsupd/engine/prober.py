@@ -7,86 +7,34 @@ wants probed; verdicts are data that its next plan reads.
 import asyncio
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from podsupd.core import probing
-from podsupd.core.probing import ProbeState, Result
+from podsupd import log
+from podsupd.core import probing, shedding
+from podsupd.core.probing import Result
+from podsupd.core.shedding import Load
+from podsupd.engine.probe_entries import Entry, Pod, Registration, SavedProbe
 from podsupd.engine.tasks import TaskPool, pause
 from podsupd.errors import ProbeUnrunnable
-from podsupd.model.observed import Incarnation
-from podsupd.model.plan import Verdict
-from podsupd.model.spec import ProbeSpec, ProbeType
-from podsupd.model.status import ProbeStatus
-from podsupd.ports import Clock, Meter, Prober, ProbeTarget
+from podsupd.model.plan import Note, Now, Verdict
+from podsupd.model.status import Condition, ProbeStatus
+from podsupd.ports import Clock, Meter, Prober
+
+logger = log.get("prober")
 
 MAX_ATTEMPTS = 64  # sockets and processes that a probe storm may hold at once
 LONGEST_WAIT_S = 60.0  # the loop's timers stand still while the system sleeps: look at the clock at least this often
 EARLY_S = 0.001  # uvloop's timers are whole milliseconds: what is due within one is due, or the loop would spin
 CLEANUP_S = 10.0  # what an attempt may take beyond its timeout (killing what an exec started) before it is given up
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A probe that a worker wants.
-
-    started_age_s: how long ago the incarnation started, for initialDelaySeconds. suspended: make no attempts now
-    (the container is paused). For a policy probe with an action the incarnation is that of what the action restarts:
-    the hold ends when it changes.
-    """
-
-    spec: ProbeSpec
-    incarnation: Incarnation
-    target: ProbeTarget
-    suspended: bool = False
-    started_age_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class SavedProbe:
-    """A probe's state as it is kept over a restart of podsupd; fingerprint is core.probing's, of the spec."""
-
-    name: str
-    fingerprint: str
-    state: ProbeState
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """One registered probe; dropped and made anew when the spec or the incarnation changes."""
-
-    pod: str
-    registration: Registration
-    state: ProbeState
-    due: float
-    ticket: int = 0  # the one heap item that is current; 0: none
-    running: bool = False
-    gone: bool = False
-
-    @property
-    def spec(self) -> ProbeSpec:
-        return self.registration.spec
-
-    def is_for(self, other: Registration) -> bool:
-        return self.spec == other.spec and self.registration.incarnation == other.incarnation
-
-
-@dataclass(slots=True, eq=False)
-class _Pod:
-    entries: dict[str, _Entry] = field(default_factory=dict)
-    saved: dict[str, SavedProbe] = field(default_factory=dict)
-
-    def startups(self) -> dict[str | None, bool]:
-        return {
-            e.spec.container: e.state.passing is True for e in self.entries.values() if e.spec.type is ProbeType.STARTUP
-        }
+SLEPT_S = 1.0  # a sleep of the system that spoils attempts; its two clocks read apart are never so far apart
 
 
 class ProbeScheduler:
     """Decides when which probe is attempted, and keeps what came of it. Everything but ``run`` is synchronous.
 
-    on_change: called with the pod's name when a verdict changed (passing flips, or the probe goes on hold).
+    on_change: called with the pod's name when a verdict changed (passing flips, or the probe goes on hold). tell: gets
+    what an attempt brought to light, for the pod's events.
     """
 
     def __init__(
@@ -96,24 +44,31 @@ class ProbeScheduler:
         meter: Meter,
         on_change: Callable[[str], None],
         *,
+        tell: Callable[[str, Note], None] = lambda _pod, _note: None,
         max_attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self._prober = prober
         self._clock = clock
         self._meter = meter
         self._on_change = on_change
+        self._tell = tell
+        self._max_attempts = max_attempts
         self._pool = TaskPool(max_attempts)
-        self._pods: dict[str, _Pod] = {}
-        self._heap: list[tuple[float, int, _Entry]] = []
+        self._pods: dict[str, Pod] = {}
+        self._heap: list[tuple[float, int, Entry]] = []
+        self._waiting: list[tuple[int, Entry]] = []
         self._tickets = count(1)
         self._poke = asyncio.Event()
+        self._load = Load()
+        at = clock.now()
+        self._began, self._slept = at.boottime, at.slept
 
     def sync(self, pod: str, wanted: Mapping[str, Registration]) -> None:
         """Make the pod's probes exactly these, by name: add, drop, and start anew what changed.
 
         A probe with the same spec and incarnation keeps its state; its target and its suspension are taken over.
         """
-        held = self._pods.setdefault(pod, _Pod())
+        held = self._pods.setdefault(pod, Pod())
         now = self._now()
         for name in held.entries.keys() - wanted.keys():
             held.entries.pop(name).gone = True
@@ -148,7 +103,7 @@ class ProbeScheduler:
 
     def restore(self, pod: str, saved: Sequence[SavedProbe]) -> None:
         """Hand in what ``export`` gave, before the pod's first sync; what does not fit any more is not used."""
-        self._pods.setdefault(pod, _Pod()).saved = {s.name: s for s in saved}
+        self._pods.setdefault(pod, Pod()).saved = {s.name: s for s in saved}
 
     async def run(self) -> None:
         """Make attempts as they fall due, for ever; when cancelled, attempts in flight are cancelled too."""
@@ -161,26 +116,41 @@ class ProbeScheduler:
         finally:
             await self._pool.close()
 
-    def _entries(self, pod: str) -> Mapping[str, _Entry]:
+    @property
+    def condition(self) -> Condition:
+        """Say whether there is room for every attempt in its time."""
+        if not self._load.overloaded:
+            return Condition("ProbesOnTime", "True")
+        message = f"probes are {self._load.stretch:.1f} times as far apart as their periods: the host is too busy"
+        return Condition("ProbesOnTime", "False", "Overloaded", message)
+
+    def _entries(self, pod: str) -> Mapping[str, Entry]:
         held = self._pods.get(pod)
         return held.entries if held else {}
 
     def _now(self) -> float:
         return self._clock.now().boottime
 
-    def _enter(self, pod: str, registration: Registration, saved: SavedProbe | None, now: float) -> _Entry:
+    def _enter(self, pod: str, registration: Registration, saved: SavedProbe | None, now: float) -> Entry:
         spec = registration.spec
         if (
             saved is not None
             and saved.state.incarnation == registration.incarnation
             and saved.fingerprint == probing.fingerprint(spec)
+            and saved.state.at is not None
         ):
-            key = f"{pod}/{spec.name}"
-            return _Entry(pod, registration, saved.state, probing.resumed_due(spec, saved.state, key, now))
-        state = probing.begin(spec, registration.incarnation)
-        return _Entry(pod, registration, state, probing.first_due(spec, now - registration.started_age_s, now))
+            entry = Entry(pod, registration, saved.state, now)
+            entry.due = probing.resumed_due(spec, saved.state.at, entry.key, now)
+            return entry
+        started_at = now - registration.started_age_s
+        due = probing.first_due(spec, started_at, now)
+        entry = Entry(pod, registration, probing.begin(spec, registration.incarnation), due)
+        if started_at < self._began and due <= now < self._began + probing.SPLAY_CAP_S:
+            # As the kubelet after its own start: what runs already is not probed all in one instant.
+            entry.due = probing.splayed_due(spec, entry.key, now)
+        return entry
 
-    def _schedule(self, held: _Pod, now: float) -> None:
+    def _schedule(self, held: Pod, now: float) -> None:
         """Put what may be attempted on the heap and take the rest off; wake the loop."""
         startups = held.startups()
         for entry in held.entries.values():
@@ -195,8 +165,7 @@ class ProbeScheduler:
             elif not entry.ticket:
                 # Overdue because it had to wait (a gate, a pause): due now, and the grid goes on from here.
                 entry.due = max(entry.due, now)
-                entry.ticket = next(self._tickets)
-                heapq.heappush(self._heap, (entry.due, entry.ticket, entry))
+                self._line_up(entry)
         self._poke.set()
 
     def _start_due(self) -> float | None:
@@ -204,27 +173,63 @@ class ProbeScheduler:
 
         With no room the end of an attempt pokes the loop, so that is None too.
         """
-        now = self._now()
+        at = self._clock.now()
+        if at.slept - self._slept > SLEPT_S:
+            self._wake(at)
+        self._slept = at.slept
+        now = at.boottime
         while self._heap:
             due, ticket, entry = self._heap[0]
-            if entry.gone or entry.ticket != ticket:
-                heapq.heappop(self._heap)
-                continue
-            if due > now + EARLY_S:
-                return due
-            if self._pool.full:
-                return None
+            if not entry.gone and entry.ticket == ticket:
+                if due > now + EARLY_S:
+                    break
+                self._waiting.append((ticket, entry))
             heapq.heappop(self._heap)
-            entry.ticket = 0
-            entry.running = True
-            self._meter.probe_lag(entry.spec, max(0.0, now - due))
-            task = self._pool.spawn(f"probe {entry.pod} {entry.spec.name}", partial(self._attempt, entry))
-            task.add_done_callback(lambda _: self._poke.set())
-        return None
+        ready = [(t, e) for t, e in self._waiting if not e.gone and e.ticket == t]
+        room = self._max_attempts - len(self._pool)
+        if len(ready) > room:
+            ready.sort(key=lambda turn: shedding.urgency(turn[1].spec.period_s, turn[1].last, now), reverse=True)
+        self._waiting = ready[max(0, room) :]
+        for _, entry in ready[: max(0, room)]:
+            self._start(entry, now)
+        return self._heap[0][0] if self._heap and not self._waiting else None
 
-    async def _attempt(self, entry: _Entry) -> None:
+    def _start(self, entry: Entry, now: float) -> None:
+        entry.ticket = 0
+        entry.running = True
+        self._meter.probe_lag(entry.spec, max(0.0, now - entry.due))
+        before = self._load.overloaded
+        self._load = shedding.began(self._load, entry.spec.period_s, entry.due, entry.last, now)
+        if self._load.overloaded != before:
+            self._say()
+        entry.last = now
+        task = self._pool.spawn(f"probe {entry.pod} {entry.spec.name}", partial(self._attempt, entry))
+        task.add_done_callback(lambda _: self._poke.set())
+
+    def _say(self) -> None:
+        if self._load.overloaded:
+            logger.warning("probes are late, periods are stretched", stretch=round(self._load.stretch, 2))
+        else:
+            logger.info("probes are on time again")
+
+    def _wake(self, at: Now) -> None:
+        """After a sleep of the system: what is overdue is splayed, and results from before are not counted on."""
+        logger.info("the system slept", seconds=round(at.slept - self._slept))
+        self._waiting.clear()
+        for entry in [e for held in self._pods.values() for e in held.entries.values()]:
+            entry.state = probing.awakened(entry.state)
+            entry.last = None
+            if entry.ticket and entry.due <= at.boottime:
+                entry.due = probing.splayed_due(entry.spec, entry.key, at.boottime)
+                self._line_up(entry)
+
+    def _line_up(self, entry: Entry) -> None:
+        entry.ticket = next(self._tickets)
+        heapq.heappush(self._heap, (entry.due, entry.ticket, entry))
+
+    async def _attempt(self, entry: Entry) -> None:
         spec = entry.spec
-        began = self._now()
+        began = self._clock.now()
         outcome: tuple[Result, str] | None = None
         try:
             async with asyncio.timeout(spec.timeout_s + CLEANUP_S):
@@ -242,25 +247,32 @@ class ProbeScheduler:
             # On a cancellation too: an entry left running would never be attempted again.
             self._end(entry, outcome, began)
 
-    def _end(self, entry: _Entry, outcome: tuple[Result, str] | None, began: float) -> None:
+    def _end(self, entry: Entry, outcome: tuple[Result, str] | None, began: Now) -> None:
         """Take in what an attempt gave; outcome is None when it was cancelled."""
-        now = self._now()
+        at = self._clock.now()
         spec, before = entry.spec, entry.state
+        slept = at.slept - began.slept
+        took = at.boottime - began.boottime - slept
         entry.running = False
         if outcome is not None:
             result, message = outcome
             if entry.registration.suspended:
                 result, message = Result.UNKNOWN, "the container was paused during the attempt"
-            self._meter.probe(entry.pod, spec, result.value, now - began)
-            entry.state = probing.observe(spec, before, result, now, message=message, duration_s=now - began)
+            elif slept > SLEPT_S:
+                result, message = Result.UNKNOWN, "the system slept during the attempt"
+            self._meter.probe(entry.pod, spec, result.value, took)
+            entry.state = probing.observe(spec, before, result, at.boottime, message=message, duration_s=took)
         if entry.gone:
             return
-        entry.due = probing.next_due(spec, entry.due, now)
-        self._schedule(self._pods[entry.pod], now)
+        entry.due = probing.next_due(spec, entry.due, at.boottime)
+        self._schedule(self._pods[entry.pod], at.boottime)
+        note = probing.transition(spec, before, entry.state)
+        if note is not None:
+            self._tell(entry.pod, note)
         if (before.passing, before.on_hold) != (entry.state.passing, entry.state.on_hold):
             self._on_change(entry.pod)
 
-    def _status(self, entry: _Entry, now: float) -> ProbeStatus:
+    def _status(self, entry: Entry, now: float) -> ProbeStatus:
         spec, state = entry.spec, entry.state
         return ProbeStatus(
             name=spec.name,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from podsupd.core import naming
-from podsupd.engine.prober import Registration
-from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
-from podsupd.model.plan import ContainerMemory, PodMemory
+from podsupd.engine.probe_entries import Registration
+from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
+from podsupd.model.plan import ContainerMemory, Now, PodMemory
 from podsupd.model.spec import PodSpec, ProbeType
 from podsupd.ports import ProbeTarget
 
@@ -33,10 +33,16 @@ def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, si
     )
 
 
+def _age(mine: ContainerMemory, container: ObservedContainer, now: Now) -> float:
+    """Return for how many seconds a container runs; not by the wall clock, which somebody may have set meanwhile."""
+    known = mine.current == container.incarnation and mine.boot_id == now.boot_id
+    return max(0.0, now.boottime - mine.running_since) if known else 0.0
+
+
 def of(
-    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, sight: Sight, wall: float, owner: str
+    want: PodSpec | None, seen: ObservedPod | None, memory: PodMemory, sight: Sight, now: Now, owner: str
 ) -> dict[str, Registration]:
-    """Return the probes to keep running, by name.
+    """Return the probes to keep running, by name; want: the spec in force, or the last one of a pod that has to go.
 
     Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
     the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
@@ -59,12 +65,13 @@ def of(
                 incarnation=container.incarnation,
                 target=_target(want.name, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
-                started_age_s=max(0.0, wall - container.started_epoch),
+                started_age_s=_age(mine, container, now),
             )
     running = [found[c.name] for c in want.lasting if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
     if len(running) == len(want.lasting) and not stops:
-        youngest = max((c.started_epoch for c in running), default=wall)
+        ages = (_age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running)
+        youngest = min(ages, default=0.0)
         for probe in want.probes:
             container = found.get(probe.container) if probe.container else None
             wanted[probe.name] = Registration(
@@ -72,6 +79,6 @@ def of(
                 incarnation=naming.pod_incarnation(seen),
                 target=_target(want.name, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
-                started_age_s=max(0.0, wall - youngest),
+                started_age_s=youngest,
             )
     return wanted

@@ -94,6 +94,7 @@ class Worker:
         self.looks = 0
         self._tools = tools
         self._want: PodSpec | None = None
+        self._last: PodSpec | None = None
         self._intent = intent
         self._fault = ""
         self._memory = memory
@@ -117,6 +118,7 @@ class Worker:
 
     def wish(self, want: PodSpec | None, fault: str) -> None:
         """Take a new desired spec (None: the pod has to go); the newest replaces a pending one."""
+        self._last = want or self._last
         if want != self._want or fault != self._fault or self._wishes == 0:
             self._want, self._fault = want, fault
             self._wishes += 1
@@ -293,7 +295,9 @@ class Worker:
         if made.conflict and (before is None or before.conflict != made.conflict):
             self._tell(Note("Warning", "Conflict", made.conflict))
         sight = registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())
-        wanted = registrations.of(self._want, seen, made.memory, sight, self._tools.clock.wall(), self._tools.owner)
+        # Readiness goes on while a pod ends that nobody wants any more.
+        spec = self._want or self._last
+        wanted = registrations.of(spec, seen, made.memory, sight, self._tools.clock.now(), self._tools.owner)
         self._tools.prober.sync(self.name, wanted)
         self._tools.changed(self.name)
 

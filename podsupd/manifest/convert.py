@@ -135,7 +135,12 @@ def _probe(container: str, kind: ProbeType, probe: schema.Probe, named: Ports) -
         timeout_s=float(probe.timeout_seconds or 1),
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
+        grace_s=_optional(probe.termination_grace_period_seconds),
     )
+
+
+def _optional(value: int | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ...]) -> ProbeSpec:
@@ -153,6 +158,7 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
         timeout_s=float(probe.timeout_seconds or 1),
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
+        grace_s=_optional(probe.termination_grace_period_seconds),
         on_failure=FailureAction.RESTART_CONTAINER if target else FailureAction(str(probe.on_failure)),
         target=target,
     )

@@ -144,6 +144,9 @@ class Rules:
                 if field != "readinessProbe" and isinstance(successes, int) and successes > 1:
                     what = f"must be 1 for a {field}, found {successes}: only readiness can ask for more"
                     self._error((*path, field, "successThreshold"), what)
+                if field == "readinessProbe" and container[field].get("terminationGracePeriodSeconds") is not None:
+                    what = "must not be set for a readinessProbe: its failure ends nothing"
+                    self._error((*path, field, "terminationGracePeriodSeconds"), what)
         seen: dict[str, int] = {}
         for at, variable in _items(container, "env", path):
             name = variable.get("name")

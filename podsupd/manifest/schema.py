@@ -98,6 +98,7 @@ class _Numbers(Model):
     timeout_seconds: Seconds = 0
     success_threshold: Seconds = 0
     failure_threshold: Seconds = 0
+    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=_INT32)] | None = None
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
 

@@ -124,6 +124,7 @@ _CONTAINER = {
 _PROBE = {
     **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction"),
     **_supported("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold"),
+    **_supported("terminationGracePeriodSeconds"),
     **_later("grpc:GRPCAction", "use tcpSocket, or exec with a client in the image"),
 }
 
@@ -160,7 +161,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "PodSpec": _POD_SPEC,
     "Container": _CONTAINER,
     "EphemeralContainer": _CONTAINER | _later("targetContainerName", _REMOVE),
-    "Probe": _PROBE | _later("terminationGracePeriodSeconds", "set it in the pod's spec"),
+    "Probe": _PROBE,
     "HTTPGetAction": _supported("host httpHeaders:HTTPHeader* path port scheme") | _later("protocol", _REMOVE),
     "HTTPHeader": _supported("name value"),
     "TCPSocketAction": _supported("host port"),

@@ -11,10 +11,11 @@ from podsupd.model.spec import ContainerSpec, PodSpec, StopSpec
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """CLOCK_BOOTTIME seconds and the boot id, never the wall clock."""
+    """CLOCK_BOOTTIME seconds and the boot id, never the wall clock; slept: how many of them the system slept."""
 
     boottime: float
     boot_id: str
+    slept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +222,16 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class RestartMark:
-    """This incarnation has to go and come again. counts: as a failure, for the back-off."""
+    """This incarnation has to go and come again. counts: as a failure, for the back-off.
+
+    grace_s: of the stop, from the probe that asked for it; None: the pod's.
+    """
 
     incarnation: Incarnation
     reason: str
     message: str
     counts: bool
+    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,8 @@ class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
     container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
-    on_failure, target: only for PodPolicy probes; target is the container of RESTART_CONTAINER.
+    grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
+    target is the container of RESTART_CONTAINER.
     """
 
     name: str
@@ -114,6 +115,7 @@ class ProbeSpec:
     timeout_s: float = 1.0
     success_threshold: int = 1
     failure_threshold: int = 3
+    grace_s: float | None = None
     on_failure: FailureAction = FailureAction.NONE
     target: str | None = None
 

@@ -15,8 +15,11 @@ class SystemClock:
         self._boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
 
     def now(self) -> Now:
-        """Return seconds since the boot, suspend included, and which boot that is."""
-        return Now(time.clock_gettime(time.CLOCK_BOOTTIME), self._boot_id)
+        """Return seconds since the boot, suspend included, which boot that is, and how long of it was suspend."""
+        # The kernel keeps the two apart by exactly what it slept; the moment between the readings is no sleep.
+        awake = time.clock_gettime(time.CLOCK_MONOTONIC)
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return Now(boottime, self._boot_id, boottime - awake)
 
     def wall(self) -> float:
         """Return epoch seconds; may jump, for showing only."""

@@ -98,7 +98,15 @@ SCHEMAS: dict[str, Json] = {
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
     ),
-    "ProbeSpec": _object(_PROBE_FIELDS, {"httpGet": _HTTP_GET, "tcpSocket": _TCP_SOCKET, "exec": _EXEC}),
+    "ProbeSpec": _object(
+        _PROBE_FIELDS,
+        {
+            "httpGet": _HTTP_GET,
+            "tcpSocket": _TCP_SOCKET,
+            "exec": _EXEC,
+            "terminationGracePeriodSeconds": _NUMBER,
+        },
+    ),
     "PodSpec": _object(
         {
             "containers": _list(_CONTAINER_SPEC),

@@ -94,6 +94,7 @@ def _probe(spec: ProbeSpec) -> Json:
         "timeoutSeconds": _number(spec.timeout_s),
         "successThreshold": spec.success_threshold,
         "failureThreshold": spec.failure_threshold,
+        **({} if spec.grace_s is None else {"terminationGracePeriodSeconds": _number(spec.grace_s)}),
     }
 
 

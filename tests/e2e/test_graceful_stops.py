@@ -1,15 +1,14 @@
 """A stop that reaches everyone: those that a first process leaves behind get the signal and the rest of the grace."""
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e.harness import Daemon, pod_manifest, podman, until
 from e2e.services import PodmanService
+from e2e.stopped import Stopped, cgroups_of_ours, processes_of
 
 pytestmark = pytest.mark.podman
 
@@ -23,7 +22,8 @@ CHILD = (
 LEAVES = f"trap 'exit 3' TERM; {CHILD} & while :; do sleep 0.1; done"
 DEAF = "sh -c 'trap \"\" TERM; echo up > /out/up; while :; do sleep 0.1; done'"
 LEAVES_DEAF = f"trap 'exit 3' TERM; {DEAF} & while :; do sleep 0.1; done"
-IDLE = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
+
+WRITE = "yes xxxxxxxxx | head -c 10485760"
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def podman_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     conf.write_text(
         f"""
 [containers]
+pids_limit = 0
 default_ulimits = ["nofile=1024:1024", "nproc=10000:10000"]
 [engine]
 cgroup_manager = "cgroupfs"
@@ -59,70 +60,6 @@ crun = ["{ROOT / "tests/hosts/crun-hybrid"}"]
     monkeypatch.setenv("CONTAINERS_CONF", str(conf))
     with PodmanService(tmp_path / "podman.sock") as service:
         yield service.url
-
-
-def manifest(name: str, out: Path, containers: dict[str, str], *, grace: int = 20, stop: str = "", **more: Any) -> str:
-    """Return the manifest of a pod whose containers see ``out``, with a PodPolicy when ``stop`` is given."""
-    text = pod_manifest(name, containers=containers, grace=grace, **more)
-    text = text.replace("    command:", "    volumeMounts: [{name: out, mountPath: /out}]\n    command:")
-    text = text.replace("  containers:\n", f"  volumes: [{{name: out, hostPath: {{path: {out}}}}}]\n  containers:\n")
-    if stop:
-        text += f"---\napiVersion: podsupd.io/v1\nkind: PodPolicy\nmetadata: {{name: {name}}}\nspec: {{stop: {stop}}}\n"
-    return text
-
-
-def cgroups_of_ours(container_id: str) -> list[str]:
-    """Return the cgroups of podsupd's own that exist for a container, in any hierarchy."""
-    return [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if f"podsupd-{container_id}" in folder]
-
-
-def processes_of(container_id: str) -> list[int]:
-    """Return the processes that are in a cgroup of the container's or of ours for it."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/cgroup"):
-        try:
-            if container_id in stat.read_text() and "State:\tZ" not in (stat.parent / "status").read_text():
-                found.append(int(stat.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-class Stopped:
-    """A pod whose container ``main`` is to be stopped, and its sibling ``other``."""
-
-    def __init__(self, daemon: Daemon, name: str, out: Path, script: str, **options: Any) -> None:
-        self.daemon, self.name, self.out = daemon, name, out
-        self.text = manifest(name, out, {"main": script, "other": IDLE}, **options)
-        self.path = daemon.write("pod.yaml", self.text)
-        daemon.start()
-        daemon.wait_pod(name)
-        until((out / "up").exists, "the child up")
-        self.main, self.other = self.inspect("main"), self.inspect("other")
-
-    def inspect(self, container: str) -> tuple[str, int, str]:
-        """Return id, pid and start time of a container."""
-        text = podman("inspect", f"{self.name}-{container}", "--format", "{{.Id}} {{.State.Pid}} {{.State.StartedAt}}")
-        identity, pid, started = text.split(" ", 2)
-        return identity, int(pid), started
-
-    def exit_code(self) -> int:
-        """Return the exit code that Podman recorded."""
-        return int(podman("inspect", f"{self.name}-main", "--format", "{{.State.ExitCode}}"))
-
-    def stop(self) -> None:
-        """Have the container stopped and wait until podsupd says that it is."""
-        self.daemon.cli("stop", f"{self.name}/main")
-
-    def assert_clean(self) -> None:
-        """None is left, our cgroup is gone, and the sibling lives on."""
-        assert processes_of(self.main[0]) == []
-        assert cgroups_of_ours(self.main[0]) == []
-        assert self.inspect("other") == self.other
-
-    def killed(self) -> float:
-        """Return how many processes had to be killed."""
-        return self.daemon.metric(f'podsupd_stop_killed_processes_total{{container="main",pod="{self.name}"}}')
 
 
 def test_a_child_that_cleans_up_is_waited_for(
@@ -236,9 +173,8 @@ def test_ten_megabytes_written_while_it_stops_block_nobody(
     podman_url: str, make_daemon: Callable[..., Daemon], name: str, out: Path
 ) -> None:
     """What the first process says is all in the log; what the others say after it and conmon ended blocks nobody."""
-    write = "yes xxxxxxxxx | head -c 10485760"
-    child = f"sh -c 'trap \"{write} && echo done > /out/child; exit 0\" TERM; while :; do sleep 0.1; done'"
-    script = f'{child} & trap "{write}; exit 4" TERM; echo up > /out/up; while :; do sleep 0.1; done'
+    child = f"sh -c 'trap \"{WRITE} && echo done > /out/child; exit 0\" TERM; while :; do sleep 0.1; done'"
+    script = f'{child} & trap "{WRITE}; exit 4" TERM; echo up > /out/up; while :; do sleep 0.1; done'
     pod = Stopped(make_daemon(podman_url=podman_url), name, out, script)
     pod.stop()
     assert pod.exit_code() == 4
@@ -246,6 +182,45 @@ def test_ten_megabytes_written_while_it_stops_block_nobody(
     assert podman("logs", f"{name}-main").count("x") == 9 * 1024 * 1024
     pod.assert_clean()
     assert not pod.daemon.events(name, "Killed")
+
+
+def test_ten_megabytes_written_to_a_terminal_while_it_stops_are_all_in_the_log(
+    make_daemon: Callable[..., Daemon], name: str, out: Path
+) -> None:
+    """With a terminal, too, it exits as it would have; a child outlives the hang-up that the terminal's end is."""
+    child = (
+        'sh -c \'trap "" HUP; trap "sleep 1; echo done > /out/child; exit 0" TERM; '
+        "echo up > /out/up; while :; do sleep 0.1; done'"
+    )
+    script = f'test -t 0 && test -t 1 || exit 9; {child} & trap "{WRITE}; exit 4" TERM; while :; do sleep 0.1; done'
+    pod = Stopped(make_daemon(), name, out, script, fields="tty: true\n    stdin: true")
+    pod.stop()
+    assert pod.exit_code() == 4
+    assert (out / "child").read_text() == "done\n"
+    assert podman("logs", f"{name}-main").count("x") == 9 * 1024 * 1024
+    pod.assert_clean()
+    assert not pod.daemon.events(name, "Killed")
+
+
+def test_the_manifests_stop_signal_is_sent(make_daemon: Callable[..., Daemon], name: str, out: Path) -> None:
+    """An image whose own stop signal is the wrong one needs no other image, and an edit of it no restart."""
+    fields = "lifecycle: {stopSignal: SIGUSR1}"
+    script = "trap : TERM; trap 'exit 8' USR1; trap 'exit 9' USR2; echo up > /out/up; while :; do sleep 0.1; done"
+    pod = Stopped(make_daemon(), name, out, script, fields=fields)
+    pod.stop()
+    assert pod.exit_code() == 8
+    pod.daemon.cli("start", f"{name}/main")
+    pod.daemon.wait_pod(name)
+    again = pod.inspect("main")
+    pod.daemon.write("pod.yaml", pod.text.replace("SIGUSR1", "SIGUSR2"))
+    until(
+        lambda: pod.daemon.pod(name)["spec"]["containers"][0]["lifecycle"] == {"stopSignal": "SIGUSR2"},
+        "the edit taken over",
+    )
+    assert pod.inspect("main") == again
+    pod.stop()
+    assert pod.exit_code() == 9
+    pod.assert_clean()
 
 
 def test_nginx_and_its_workers_stop_as_nginx_wants_it(daemon: Daemon, name: str) -> None:

@@ -44,7 +44,7 @@ Containers:
 
 Probes:
   NAME                   TYPE      FROM  STATE    HISTORY  LAST    NEXT   TOOK    MESSAGE
-  nginx-server/liveness  Liveness  Pod   passing  ?x.....  2s ago  in 8s  0.4 ms  HTTP 200
+  nginx-server/liveness  Liveness  Pod   passing  ?✗✓✓✓✓✓  2s ago  in 8s  0.4 ms  HTTP 200
   host-curl              Policy    Host  -        -        -       -      -       -
 
 Conditions:

@@ -13,6 +13,7 @@ from podsupd.model.plan import (
     ImageState,
     Intent,
     PullImage,
+    SignalContainer,
     StartContainer,
     Verdict,
 )
@@ -35,6 +36,24 @@ def test_a_failed_liveness_restarts_its_container_once() -> None:
     world.done.clear()
     world.settle()
     assert world.done == []
+
+
+def test_a_probes_own_grace_period_is_for_its_restart_only() -> None:
+    """A hung server is given 2 s instead of 30 when its probe ends it, and 30 when its manifest is deleted."""
+    probe = replace(WEB.probes[0], grace_s=2.0)
+    world = running()
+    world.want = replace(POD, containers=(replace(WEB, probes=(probe,)), CLIENT))
+    world.obeys = False
+    failed(world, "web/liveness", world.named("web").incarnation)
+    begun = world.now
+    world.settle()
+    assert [a.signal for a in world.done if isinstance(a, SignalContainer)] == ["SIGTERM", "SIGKILL"]
+    assert world.now == begun + 2.0
+    world.done.clear()
+    world.want = None
+    begun = world.now
+    assert world.settle().gone
+    assert world.now == begun + POD.grace_s
 
 
 def test_a_failed_policy_probe_restarts_the_pods_containers_once() -> None:

@@ -125,6 +125,34 @@ def test_the_last_attempt_is_shown_even_when_it_does_not_count() -> None:
     assert state.streak == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "success", "failure", "results", "told"),
+    [
+        (R, 1, 3, "xxxxxxxx", "  F     "),
+        (R, 1, 3, "...xx...", "T       "),
+        (R, 1, 3, ".xxx.xxx", "T  FT  F"),
+        (R, 1, 3, ".x?xx???", "T   F   "),
+        (R, 1, 1, ".x.xx.", "TFTF T"),
+        (R, 2, 1, "x..x.x..", "F TF F T"),
+        (P, 1, 2, ".xx..", "T FT "),
+        (P, 1, 2, "xxxx", " F  "),
+        (L, 1, 1, ".x", "  "),
+        (S, 1, 1, ".", " "),
+    ],
+)
+def test_transitions(kind: ProbeType, success: int, failure: int, results: str, told: str) -> None:
+    """The events tell what is new: T that a probe succeeds, F that it failed as often as its threshold says."""
+    spec = make(kind, success_threshold=success, failure_threshold=failure)
+    state = probing.begin(spec, LIFE)
+    said = []
+    for mark in results:
+        before, state = state, probing.observe(spec, state, RESULTS[mark], 0.0, message="why")
+        note = probing.transition(spec, before, state)
+        said.append({"Healthy": "T", "Unhealthy": "F"}[note.reason] if note else " ")
+        assert note is None or note.message.endswith("why")
+    assert "".join(said) == told
+
+
 def test_history_is_bounded() -> None:
     """The strip of results in the status stays a strip."""
     _, state = walk(make(), "x" * 30 + ".")
@@ -195,23 +223,16 @@ def test_next_due_is_soon_and_on_the_grid(due: float, late: float, period: float
 
 def test_resumed_due_keeps_the_turn() -> None:
     """A restart of podsupd between two attempts moves neither."""
-    state = replace(probing.begin(make(), LIFE), at=100.0)
-    assert probing.resumed_due(make(period_s=10.0), state, "pod/web", 103.0) == 110.0
+    assert probing.resumed_due(make(period_s=10.0), 100.0, "pod/web", 103.0) == 110.0
 
 
 @pytest.mark.parametrize("at", [100.0, 1e6])
 def test_resumed_due_splays_what_is_overdue(at: float) -> None:
     """After a restart the probes of a full host do not all fire at once, and none waits longer than ten seconds."""
-    state = replace(probing.begin(make(), LIFE), at=at)
-    dues = [probing.resumed_due(make(period_s=3600.0), state, f"pod{n}/web", 9000.0) for n in range(200)]
+    dues = [probing.resumed_due(make(period_s=3600.0), at, f"pod{n}/web", 9000.0) for n in range(200)]
     assert all(9000.0 <= due < 9000.0 + probing.SPLAY_CAP_S for due in dues)
     assert max(dues) - min(dues) > 0.8 * probing.SPLAY_CAP_S
-    assert dues == [probing.resumed_due(make(period_s=3600.0), state, f"pod{n}/web", 9000.0) for n in range(200)]
-
-
-def test_resumed_due_without_an_attempt_is_now() -> None:
-    """A probe that never had its first attempt gets it at once."""
-    assert probing.resumed_due(make(), probing.begin(make(), LIFE), "pod/web", 50.0) == 50.0
+    assert dues == [probing.resumed_due(make(period_s=3600.0), at, f"pod{n}/web", 9000.0) for n in range(200)]
 
 
 def test_fingerprint_tells_probes_apart() -> None:

@@ -233,6 +233,8 @@ class World:
         assert memory.stop is not None
         known = self.want is not None and (not action.container or self.want.container(action.container) is not None)
         grace = self.want.grace_s if self.want and known else memory.grace_s
+        if memory.mark is not None and memory.mark.grace_s is not None:
+            grace = memory.mark.grace_s
         spec = self.want.stop if self.want else memory.stop_spec
         grace = 30.0 if grace is None else grace
         if memory.sidecar is not None and self.memory.ending_since is not None:

@@ -1,133 +1,20 @@
 """The scheduler of probes, in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import looptime
 import pytest
+from engine.probing_rig import LATER, LIFE, START_S, L, P, R, S, Script, running, spec_of, wanted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podsupd.core import probing
-from podsupd.engine.prober import ProbeScheduler, Registration, SavedProbe
-from podsupd.errors import ProbeUnrunnable
-from podsupd.model.observed import Incarnation
-from podsupd.model.plan import Now
-from podsupd.model.spec import FailureAction, HttpGet, ProbeSpec, ProbeType, Vantage
-from podsupd.ports import Attempt, Meter, ProbeTarget
+from podsupd.engine.probe_entries import SavedProbe
+from podsupd.model.spec import FailureAction, HttpGet, Vantage
+from podsupd.ports import Attempt
 
-pytestmark = pytest.mark.looptime(start=1000)
-
-LIFE = Incarnation("c1", "2026-11-22T10:00:00Z")
-LATER = replace(LIFE, started_at="2026-11-22T11:00:00Z")
-TARGET = ProbeTarget("web")
-L, R, S, P = ProbeType.LIVENESS, ProbeType.READINESS, ProbeType.STARTUP, ProbeType.POLICY
-
-
-@dataclass
-class LoopClock:
-    """The loop's virtual time, with a jump that stands for the system's sleep."""
-
-    slept: float = 0.0
-
-    def now(self) -> Now:
-        """Return the loop's time plus what was slept."""
-        return Now(asyncio.get_running_loop().time() + self.slept, "boot")
-
-    def wall(self) -> float:
-        """Return the same."""
-        return self.now().boottime
-
-
-class Counts(Meter):
-    """Keeps what the scheduler metered."""
-
-    def __init__(self) -> None:
-        self.probes: list[tuple[str, str, str, float]] = []
-        self.lags: list[float] = []
-
-    def probe(self, pod: str, spec: ProbeSpec, result: str, seconds: float) -> None:
-        """Keep an attempt."""
-        self.probes.append((pod, spec.name, result, seconds))
-
-    def probe_lag(self, spec: ProbeSpec, seconds: float) -> None:
-        """Keep a lag."""
-        del spec
-        self.lags.append(seconds)
-
-
-@dataclass
-class Script:
-    """A prober that answers as told; attempts are kept as (probe, seconds since the start of the test)."""
-
-    answers: dict[str, str | Callable[[], Awaitable[Attempt]]] = field(default_factory=dict)
-    takes_s: dict[str, float] = field(default_factory=dict)
-    attempts: list[tuple[str, float]] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
-
-    async def attempt(self, spec: ProbeSpec, target: ProbeTarget) -> Attempt:
-        """Answer: ``.`` successful, ``x`` failed, ``?`` unrunnable; a text is used up to its last letter."""
-        del target
-        self.attempts.append((spec.name, round(asyncio.get_running_loop().time() - 1000, 3)))
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(self.takes_s.get(spec.name, 0.0))
-        finally:
-            self.at_once -= 1
-        answer = self.answers.get(spec.name, ".")
-        if not isinstance(answer, str):
-            return await answer()
-        mark, rest = answer[0], answer[1:]
-        self.answers[spec.name] = rest or mark
-        if mark == "?":
-            raise ProbeUnrunnable("cannot enter the network namespace")
-        return Attempt(mark == ".", f"answered {mark}", 0.0)
-
-    def times(self, name: str) -> list[float]:
-        """Return when a probe was attempted."""
-        return [at for probe, at in self.attempts if probe == name]
-
-
-def spec_of(name: str, kind: ProbeType = R, **changes: object) -> ProbeSpec:
-    """Return a probe of container ``web`` (a policy probe: of the pod)."""
-    spec = ProbeSpec(name, kind, Vantage.POD, HttpGet(80), None if kind is P else "web")
-    return replace(spec, **changes)  # type: ignore[arg-type]
-
-
-def wanted(
-    *specs: ProbeSpec, life: Incarnation = LIFE, age: float = 0.0, paused: bool = False
-) -> dict[str, Registration]:
-    """Return registrations of these probes."""
-    return {s.name: Registration(s, life, TARGET, suspended=paused, started_age_s=age) for s in specs}
-
-
-@dataclass
-class Bench:
-    """A scheduler and everything around it."""
-
-    scheduler: ProbeScheduler
-    script: Script
-    clock: LoopClock
-    counts: Counts
-    changes: list[str]
-
-
-@asynccontextmanager
-async def running(script: Script | None = None, **options: int) -> AsyncIterator[Bench]:
-    """Run a scheduler for the length of the block."""
-    script, clock, counts, changes = script or Script(), LoopClock(), Counts(), list[str]()
-    scheduler = ProbeScheduler(script, clock, counts, changes.append, **options)
-    task = asyncio.create_task(scheduler.run())
-    try:
-        yield Bench(scheduler, script, clock, counts, changes)
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+pytestmark = pytest.mark.looptime(start=START_S)
 
 
 async def test_readiness_is_probed_at_once_then_every_period() -> None:
@@ -264,17 +151,6 @@ async def test_a_pause_during_an_attempt_spoils_it() -> None:
         await asyncio.sleep(5)
         assert b.scheduler.verdicts("web")["l"].passing is True
         assert b.scheduler.statuses("web")["l"].history == "?"
-
-
-async def test_after_a_sleep_of_the_system_each_probe_runs_once() -> None:
-    """An hour with the lid closed is not made up for by hundreds of attempts."""
-    async with running() as b:
-        b.scheduler.sync("web", wanted(spec_of("r")))
-        await asyncio.sleep(5)
-        b.clock.slept = 3607.0
-        await asyncio.sleep(15)
-        # The loop's timer for 10 s comes then, when the clock says 3617: once, and then on the old grid.
-        assert b.script.times("r") == [0.0, 10.0, 13.0]
 
 
 async def test_unchanged_registrations_keep_state_and_turn() -> None:
@@ -429,7 +305,7 @@ def test_no_drift_whatever_pokes_the_loop(period: float, delay: float, takes: fl
         assert times == pytest.approx([delay + n * period for n in range(len(times))], abs=0.01)
         assert len(times) >= int((60 - delay) // period)
 
-    loop = looptime.new_event_loop(start=1000)
+    loop = looptime.new_event_loop(start=START_S)
     try:
         loop.run_until_complete(main())
     finally:

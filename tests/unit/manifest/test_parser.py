@@ -160,7 +160,7 @@ spec:
     - {containerPort: 53, protocol: UDP, hostPort: 0}
     resources: {limits: {cpu: 0.5, memory: 64Mi}, requests: {memory: 32Mi}}
     volumeMounts: [{name: host, mountPath: /srv, readOnly: true}, {name: tmp, mountPath: /tmp}]
-    startupProbe: {tcpSocket: {port: web}, failureThreshold: 30, periodSeconds: 0}
+    startupProbe: {tcpSocket: {port: web}, failureThreshold: 30, periodSeconds: 0, terminationGracePeriodSeconds: 3}
     readinessProbe: {httpGet: {port: 80, httpHeaders: [{name: X, value: z}]}, successThreshold: 2}
     lifecycle: {stopSignal: SIGRTMAX-2}
     stdin: true
@@ -210,7 +210,7 @@ def test_every_supported_field_arrives() -> None:
             ProbeSpec(
                 "a/readiness", readiness, Vantage.POD, HttpGet(80, headers=(("X", "z"),)), "a", success_threshold=2
             ),
-            ProbeSpec("a/startup", startup, Vantage.POD, TcpSocket(80), "a", failure_threshold=30),
+            ProbeSpec("a/startup", startup, Vantage.POD, TcpSocket(80), "a", failure_threshold=30, grace_s=3.0),
         ),
         stop_signal="SIGRTMIN+28",
         stdin=True,

@@ -15,3 +15,6 @@ def test_boot_time_and_boot_id() -> None:
     assert before <= now.boottime <= after
     assert now.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert abs(clock.wall() - time.time()) < 60
+    # What is told as slept is the distance of the kernel's two clocks, but for the moment between two readings.
+    apart = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    assert abs(now.slept - apart) < 0.5
