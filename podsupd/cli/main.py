@@ -3,6 +3,7 @@
 Each body imports what it needs: a client command must not pay for the daemon's libraries.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -82,8 +83,12 @@ def run(
     socket: Socket = None,
 ) -> None:
     """Run the daemon in the foreground; SIGTERM ends it and leaves the pods running, SIGHUP reloads."""
+    # What is imported stays for ever: a collector that never looks at it saves a tenth of the start, and later pauses.
+    gc.disable()
     from podsupd.cli import run as command  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     command.run(config, manifests, socket)
 
 

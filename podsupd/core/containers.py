@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from podsupd.core import stopping
+from podsupd.core import references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
 from podsupd.core.naming import shares_pids
@@ -182,6 +182,9 @@ def _create(
     gate = _image_gate(spec, memory, facts, now)
     if gate:
         return gate
+    needs = references.missing(pod, spec)
+    if needs:
+        return Decision(memory, waiting=("CreateContainerConfigError", needs))
     create = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
     # By its name, which the creation has just taken: a look between the two would tell nothing.
     start = StartContainer(spec.runtime_name, spec.name, "it is created")
@@ -247,7 +250,8 @@ def bring_up(
     if exiting:
         return exiting
     changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec))
-    if changed:
+    # What could not be made anew runs on: a ConfigMap that went takes nothing down.
+    if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
         gate = _image_gate(spec, mine, facts, now)
         if gate:

@@ -5,7 +5,7 @@ It never looks at how it came here: interrupted after any action, the next plan 
 
 from dataclasses import replace
 
-from podsupd.core import bringup, containers, dependencies, naming, teardown, troubles
+from podsupd.core import bringup, containers, dependencies, naming, references, teardown, troubles
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
 from podsupd.core.digest import changed_fields, container_digest, pod_digest
@@ -175,6 +175,10 @@ def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why
     if not intent.stopped:
         if not bringup.prepare(draft, want, seen, facts):
             return draft.plan(f"{why}; waits for images before anything stops")
+        needs = [message for spec in want.every if (message := references.missing(want, spec))]
+        if needs:
+            draft.waiting[INFRA] = ("CreateContainerConfigError", needs[0])
+            return draft.plan(f"{why}; waits before anything stops: {needs[0]}")
         waits = dependencies.waits(want, facts)
         if waits:
             return _wait(draft, (waits[0], f"{why}; {waits[1]} before anything stops"), now)

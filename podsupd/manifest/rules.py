@@ -30,7 +30,7 @@ class Rules:
 
     def pod(self) -> None:
         """Check a Pod."""
-        self._metadata()
+        self.metadata()
         spec = _mapping(self.root.get("spec"))
         inits = list(_items(spec, "initContainers", ("spec",)))
         containers = [*_items(spec, "containers", ("spec",)), *inits]
@@ -42,8 +42,9 @@ class Rules:
             if len(sources) > 1:
                 self._error(path, f"a volume has one source, found {_listed(sources)}: keep one of them")
         known = {v["name"] for _, v in volumes if isinstance(v.get("name"), str)}
+        siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
-            self._container(path, container, known)
+            self._container(path, container, known, siblings)
         for path, container in inits:
             self._init(path, container)
 
@@ -58,7 +59,7 @@ class Rules:
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
-        self._metadata()
+        self.metadata()
         spec = _mapping(self.root.get("spec"))
         containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
@@ -96,7 +97,8 @@ class Rules:
     def _error(self, path: Path, message: str) -> None:
         self.report.error(self.document, path, message)
 
-    def _metadata(self) -> None:
+    def metadata(self) -> None:
+        """Check the metadata of any document."""
         metadata = _mapping(self.root.get("metadata"))
         namespace = metadata.get("namespace")
         if isinstance(namespace, str) and namespace != "default":
@@ -130,7 +132,7 @@ class Rules:
             have = f'did you mean "{near}"?' if near else f"the pod has {_listed(sorted(known)) or 'none'}"
             self._error(path, f'there is no {what} of the name "{name}": {have}')
 
-    def _container(self, path: Path, container: dict[str, Any], volumes: set[str]) -> None:
+    def _container(self, path: Path, container: dict[str, Any], volumes: set[str], known: set[str]) -> None:
         ports = list(_items(container, "ports", path))
         self._unique(ports, "name", "a port")
         mounts = list(_items(container, "volumeMounts", path))
@@ -155,6 +157,8 @@ class Rules:
                 self.report.warning(self.document, (*at, "name"), message)
             elif isinstance(name, str):
                 seen[name] = self.document.line_of((*at, "name"))
+            of = _mapping(_mapping(variable.get("valueFrom")).get("resourceFieldRef")).get("containerName")
+            self._reference((*at, "valueFrom", "resourceFieldRef", "containerName"), of, known, "container")
         self._resources((*path, "resources"), _mapping(container.get("resources")))
 
     def _probe(self, path: Path, probe: dict[str, Any], ports: list[dict[str, Any]]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+
 
 class RestartPolicy(StrEnum):
     """Kubernetes' restartPolicy."""
@@ -189,7 +191,8 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     working_dir: str = ""
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, EnvValue], ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     mounts: tuple[VolumeMount, ...] = ()
     resources: Resources = Resources()
@@ -222,6 +225,7 @@ class Source:
 class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
+    objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
     after: pods that have to be Ready, or to have succeeded, before this one is started.
     """
 
@@ -238,6 +242,7 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    objects: tuple[ObjectSpec, ...] = ()
     after: tuple[str, ...] = ()
     init_containers: tuple[ContainerSpec, ...] = ()
 
@@ -245,6 +250,12 @@ class PodSpec:
     def every(self) -> tuple[ContainerSpec, ...]:
         """All containers: the init containers, sidecars among them, then the others."""
         return self.init_containers + self.containers
+
+    @property
+    def places(self) -> tuple[tuple[str, ContainerSpec], ...]:
+        """All containers with their YAML paths."""
+        inits = ((f"spec.initContainers[{n}]", c) for n, c in enumerate(self.init_containers))
+        return (*inits, *((f"spec.containers[{n}]", c) for n, c in enumerate(self.containers)))
 
     @property
     def sidecars(self) -> tuple[ContainerSpec, ...]:
