@@ -22,6 +22,7 @@ from podsupd.model.plan import (
     RestartMark,
     Verdict,
 )
+from podsupd.model.sending import Purpose
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import FailureAction, PodSpec, ProbeType
 
@@ -92,7 +93,9 @@ def _bury(
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
     by_us = stop is not None
-    counts = mark.counts if mark and by_us else not by_us
+    # An operator who tries a signal out (a drill) says nothing of the container's health; who sends one does as a kill.
+    drilled = cause is not None and cause.purpose == Purpose.DRILL and not by_us
+    counts = mark.counts if mark and by_us else not by_us and not drilled
     if by_us and stop is not None:
         message = f"{message}; podsupd: {stop.why}"
     death = Death(
@@ -103,7 +106,7 @@ def _bury(
         message,
         container.started_epoch,
         container.finished_epoch,
-        ours=by_us and not counts,
+        ours=(by_us or drilled) and not counts,
         cause=cause.text if cause else "",
         sender_origin=cause.origin if cause else "",
     )
@@ -132,7 +135,8 @@ def _bury(
         return buried, None if by_us else Note("Warning", "SandboxDied", f"the pod's infra container {message}")
     if by_us:
         return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
-    kind = "Normal" if container.exit_code == 0 else "Warning"
+    wanted = cause is not None and cause.purpose in {Purpose.SIGNAL, Purpose.DRILL}
+    kind = "Normal" if container.exit_code == 0 or wanted else "Warning"
     hint = ""
     by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
     if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not container.oom_killed:

@@ -15,11 +15,14 @@ from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
+from podsupd.engine.sending import Sending
+from podsupd.engine.sending import Tools as SendingTools
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, PodMemory
 from podsupd.model.processes import PodProcesses, ProcessCount
+from podsupd.model.sending import SignalReport, SignalRequest
 from podsupd.model.signals import SignalRecord
 from podsupd.model.status import (
     Change,
@@ -32,7 +35,7 @@ from podsupd.model.status import (
     PodPlan,
     PodStatus,
 )
-from podsupd.ports import Clock, Runtime
+from podsupd.ports import Clock, Processes, Runtime, SignalSender
 
 logger = log.get("control")
 
@@ -46,6 +49,8 @@ class Insight:
     processes: ProcessMap
     ledger: Ledger
     prober: ProbeScheduler
+    sender: SignalSender
+    exits: Processes
 
 
 class Engine:
@@ -73,6 +78,9 @@ class Engine:
         self._ledger = insight.ledger
         self._prober = insight.prober
         self._changes = Changes()
+        self._sending = Sending(
+            SendingTools(insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
+        )
 
     # -- health
 
@@ -251,6 +259,17 @@ class Engine:
     def process_counts(self) -> Mapping[str, ProcessCount]:
         """Return what count_processes counted last, by pod; empty where processes cannot be looked at."""
         return self._processes.counts()
+
+    # -- signals
+
+    def _view(self, pod: str) -> PodView | None:
+        worker = self._fleet.workers.get(pod)
+        return worker.view() if worker else None
+
+    async def signal(self, request: SignalRequest) -> SignalReport:
+        """Send a signal and return what came of it. Raises LookupError, SignalRefused, ProcessesUnavailable."""
+        self._worker(request.pod, request.container)
+        return await self._sending.send(request)
 
     # -- history and logs
 
