@@ -197,7 +197,7 @@ class Engine:
         if worker is None:
             known = ", ".join(sorted(self._fleet.workers)) or "none"
             raise LookupError(f"no pod is named {pod} (known: {known})")
-        names = [c.name for c in worker.want.containers] if worker.want else []
+        names = [c.name for c in worker.want.every] if worker.want else []
         if container is not None and container not in names:
             raise LookupError(f"pod {pod} has no container {container} (it has: {', '.join(names) or 'none'})")
         return worker
@@ -205,6 +205,8 @@ class Engine:
     async def change(self, verb: str, pod: str, container: str | None) -> Change:
         """Edit the intent (restart, stop, start); saved before this returns. Raises LookupError, StateUnavailable."""
         worker = self._worker(pod, container)
+        if worker.want and container in {c.name for c in worker.want.steps}:
+            raise LookupError(f"container {container} of pod {pod} is an init container, which ends by itself")
         change = self._changes.add(verb, worker.view(), container)
         await self._fleet.intend(pod, _edited(worker, verb, container))
         return change
@@ -314,8 +316,6 @@ def _edited(worker: Worker, verb: str, container: str | None) -> Intent:
     if container is None:
         intent = replace(intent, stopped=False, stopped_containers=frozenset())
     else:
-        others = (
-            {c.name for c in worker.want.containers} if intent.stopped and worker.want else intent.stopped_containers
-        )
+        others = {c.name for c in worker.want.lasting} if intent.stopped and worker.want else intent.stopped_containers
         intent = replace(intent, stopped=False, stopped_containers=frozenset(others) - {container})
     return bump(intent, container) if verb == "restart" else intent

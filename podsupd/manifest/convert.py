@@ -48,8 +48,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     rules = policy.spec if policy else schema.PolicySpec()
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
-    containers = tuple(
-        _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in pod.spec.containers
+    inits, containers = (
+        tuple(_container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in found)
+        for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
         name=pod.metadata.name,
@@ -62,7 +63,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         restart_policy=RestartPolicy(pod.spec.restart_policy),
         grace_s=float(pod.spec.termination_grace_period_seconds),
         share_process_namespace=pod.spec.share_process_namespace,
-        probes=tuple(_policy_probe(p, containers) for p in rules.probes),
+        probes=tuple(_policy_probe(p, inits + containers) for p in rules.probes),
         backoff=BackoffSpec(
             initial_s=rules.backoff.initial_seconds,
             max_s=rules.backoff.max_seconds,
@@ -73,6 +74,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
     )
 
@@ -130,6 +132,7 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         stop_signal=container.lifecycle.stop_signal,
         stdin=container.stdin,
         tty=container.tty,
+        restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
 
 

@@ -32,7 +32,8 @@ class Rules:
         """Check a Pod."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(spec, "containers", ("spec",)))
+        inits = list(_items(spec, "initContainers", ("spec",)))
+        containers = [*_items(spec, "containers", ("spec",)), *inits]
         volumes = list(_items(spec, "volumes", ("spec",)))
         self._unique(containers, "name", "a container")
         self._unique(volumes, "name", "a volume")
@@ -44,12 +45,23 @@ class Rules:
         siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known, siblings)
+        for path, container in inits:
+            self._init(path, container)
+
+    def _init(self, path: Path, container: dict[str, Any]) -> None:
+        """Check that an init container that ends by itself asks for nothing that only what goes on running can have."""
+        if container.get("restartPolicy") == "Always":
+            return
+        for field in (*PROBES, "lifecycle"):
+            if container.get(field):
+                way_out = "remove it, or make it a sidecar with restartPolicy: Always"
+                self._error((*path, field), f"an init container ends before the next one starts: {way_out}")
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(_mapping(pod.value.get("spec")), "containers", ("spec",))) if pod else []
+        containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         probes = list(_items(spec, "probes", ("spec",)))
         self._unique(probes, "name", "a probe")
@@ -179,7 +191,7 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
     """Check that the pods of a file publish no host port twice."""
     seen: list[tuple[int, int, str, str]] = []
     for pod in pods:
-        for path, container in _items(_mapping(pod.value.get("spec")), "containers", ("spec",)):
+        for path, container in _every(pod):
             for at, port in _items(container, "ports", path):
                 number, ip = port.get("hostPort"), port.get("hostIP") or ""
                 protocol = port.get("protocol") or "TCP"
@@ -196,6 +208,12 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
 
 def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
     return a[:2] == b[:2] and (a[2] == b[2] or not _ANY_ADDRESS.isdisjoint((a[2], b[2])))
+
+
+def _every(pod: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
+    spec = _mapping(pod.value.get("spec"))
+    yield from _items(spec, "initContainers", ("spec",))
+    yield from _items(spec, "containers", ("spec",))
 
 
 def _mapping(value: object) -> dict[str, Any]:

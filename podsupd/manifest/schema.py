@@ -155,6 +155,7 @@ class Container(Model):
     lifecycle: Lifecycle = Lifecycle()
     stdin: bool = False
     tty: bool = False
+    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
 
 
 class HostPath(Model):
@@ -186,6 +187,7 @@ class Spec(Model):
     """The spec of a Pod."""
 
     containers: Annotated[list[Container], Field(min_length=1)]
+    init_containers: list[Container] = []
     volumes: list[Volume] = []
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30

@@ -73,7 +73,7 @@ _METADATA = {
 }
 
 _POD_SPEC = {
-    **_supported("containers:Container* volumes:Volume*"),
+    **_supported("containers:Container* initContainers:Container* volumes:Volume*"),
     **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace"),
     **_ignored(
         "affinity:Affinity nodeName nodeSelector tolerations:Toleration* schedulingGates:PodSchedulingGate* "
@@ -91,7 +91,6 @@ _POD_SPEC = {
     **_ignored("imagePullSecrets:LocalObjectReference*", "Podman's own auth.json holds the registries' credentials"),
     **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
     **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
-    **_later("initContainers:Container*", "do the step at the start of the container's own command"),
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
     **_later("hostNetwork", "publish ports with hostPort", False),
     **_later("hostPID hostIPC", _REMOVE, False),
@@ -113,11 +112,11 @@ _CONTAINER = {
     **_supported("ports:ContainerPort*"),
     **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
-    **_supported("lifecycle:Lifecycle stdin tty"),
+    **_supported("lifecycle:Lifecycle stdin tty restartPolicy"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
     **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
-    **_later("restartPolicy restartPolicyRules:ContainerRestartRule*", "use the pod's spec.restartPolicy"),
+    **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
     **_later("securityContext:SecurityContext", _REMOVE, {}),
     **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),

@@ -113,6 +113,7 @@ SCHEMAS: dict[str, Json] = {
             "shareProcessNamespace": _BOOLEAN,
         },
         {
+            "initContainers": _list(_CONTAINER_SPEC),
             "volumes": _list(
                 _object(
                     {"name": _STRING},
@@ -121,7 +122,7 @@ SCHEMAS: dict[str, Json] = {
                         "emptyDir": _object({}, {"medium": _STRING, "sizeLimit": _STRING}),
                     },
                 )
-            )
+            ),
         },
     ),
     "ContainerStatus": _object(
@@ -171,7 +172,7 @@ SCHEMAS: dict[str, Json] = {
                     "conditions": _list(_ref("Condition")),
                     "containerStatuses": _list(_ref("ContainerStatus")),
                 },
-                {"podIP": _STRING, "startTime": _TIME},
+                {"initContainerStatuses": _list(_ref("ContainerStatus")), "podIP": _STRING, "startTime": _TIME},
             ),
             "podsupd": _object(
                 {

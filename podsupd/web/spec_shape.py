@@ -31,6 +31,7 @@ _PROBE_FIELD = {
 def pod_spec(spec: PodSpec) -> Json:
     """Return the spec; a PodPolicy's probes are not part of it (they are in ``podsupd``)."""
     return {
+        **({"initContainers": [_container(c) for c in spec.init_containers]} if spec.init_containers else {}),
         "containers": [_container(c) for c in spec.containers],
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
@@ -51,6 +52,7 @@ def _container(spec: ContainerSpec) -> Json:
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
         "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
