@@ -135,6 +135,11 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         on_relist=relisted,
         on_event=fleet.poke,
     )
+
+    async def adopt(owners: frozenset[str]) -> None:
+        await asyncio.to_thread(held.adopt, owners)
+        edges.runtime.recognise(held.owner_id, held.adopted)
+
     fleet.equip(
         Tools(
             owner=held.owner_id,
@@ -153,6 +158,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
             causes=ledger.causes,
+            adopt=adopt,
         )
     )
     restored = restore(
@@ -204,6 +210,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 run_dir=str(Path(settings.api.socket).parent),
             ),
         )
+        runtime.recognise(held.owner_id, held.adopted)
         stack.callback(edges.notifier.close)
         stack.push_async_callback(edges.state.close)
         stack.push_async_callback(edges.history.close)

@@ -93,7 +93,8 @@ _ORIGINS: Json = {"enum": ["container", "infra", "exec", "host", "podsupd", "pod
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
-    "Prune": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Confirm": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Adopted": _object({"confirmed": _BOOLEAN, "pods": _NAMED}),
     "Pruned": _object({"confirmed": _BOOLEAN, "held": _NAMED}),
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
