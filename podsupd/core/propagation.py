@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from podsupd.core import signal_words as words
+from podsupd.core.endings import Endings
 from podsupd.core.membership import Look, Membership, Process
 from podsupd.model.signals import (
     Attached,
     Consequence,
     Delivered,
+    Ended,
     Execed,
     Exited,
     Forked,
@@ -36,6 +38,7 @@ STORM = 20
 STORM_NS = 1_000_000_000
 LED_TO_MAX = 64
 TAKEN_MAX = 8
+OUT_OF_MEMORY = "out of memory"
 SIGKILL = 9
 _RESULTS = {0: "delivered", 1: "ignored", 2: "already pending"}
 
@@ -91,13 +94,17 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class FirstExit:
-    """The end of a first process. by: the signal that explains it; handled: it exited by itself after that."""
+    """The end of a first process. by: the signal that explains it; handled: it exited by itself after that.
+
+    core_dumped: the kernel wrote a core file.
+    """
 
     container_id: str
     at: int
     by: SignalRecord | None
     handled: bool
     command: str = ""
+    core_dumped: bool = False
 
 
 class Propagation:
@@ -115,6 +122,7 @@ class Propagation:
         self._counts: dict[int, int] = {}
         self._announced: deque[tuple[str, str, int]] = deque(maxlen=64)
         self._exits: list[FirstExit] = []
+        self._endings = Endings()
         self._ended_by: OrderedDict[str, tuple[Draft, int]] = OrderedDict()
 
     def feed(self, event: TraceEvent) -> None:
@@ -136,6 +144,8 @@ class Propagation:
                 self._processes.attached(event)
             case OutOfMemory():
                 self._out_of_memory(event)
+            case Ended():
+                self._endings.take(event)
 
     def announce(self, container_id: str, signal: str, at: int) -> None:
         """Take note that podsupd is about to ask Podman for a signal: the runtime that sends it does so for us."""
@@ -257,7 +267,7 @@ class Propagation:
         known = [*self._taken.get(process.tgid, ()), *self._waiting.get(process.tgid, ())]
         for draft in known[::-1]:
             if draft.number == SIGKILL:
-                draft.sender, draft.fault = Party(origin="kernel"), "out of memory"
+                draft.sender, draft.fault = Party(origin="kernel"), OUT_OF_MEMORY
                 return
 
     # -- what followed
@@ -270,14 +280,20 @@ class Propagation:
         taken = self._taken.pop(process.tgid, deque())
         killed = next((d for d in taken if d.disposition == "default" and words.fatal(d.number)), None)
         by = killed or _asked(taken, at)
+        code, core_dumped = self._endings.of(process.tgid, at)
         if by is not None:
             ended_by = words.name(by.number) if killed else None
             after = round((at - by.at) / 1e6, 3)
-            container = process.container or None
-            self._follow(by, Consequence("exit", container, process.pid, after, None, ended_by))
+            end = Consequence("exit", process.container or None, process.pid, after, code, ended_by)
+            self._follow(by, replace(end, core_dumped=core_dumped))
         if self._processes.first(process):
             first = FirstExit(
-                process.container_id, at, by.record() if by else None, handled=killed is None, command=process.command
+                process.container_id,
+                at,
+                by.record() if by else None,
+                handled=killed is None,
+                command=process.command,
+                core_dumped=core_dumped,
             )
             self._exits.append(first)
             if by is not None and killed is None:
@@ -400,6 +416,7 @@ def cause_text(end: FirstExit, runtime_command: str = "") -> str:
     if record is None:
         return ""
     words_ = f"{record.signal} {_from(record, runtime_command)}"
+    words_ += " (core dumped)" if end.core_dumped else ""
     return f"after {words_}" if end.handled else words_
 
 
