@@ -28,9 +28,13 @@ class Report:
         self.warnings.append(Problem(self.source, document.line_of(path), render(path), _one_line(message)))
 
     def invalid(self, document: Document, error: ValidationError) -> None:
-        """Add every error of a validation."""
+        """Add every error of a validation; one about a Secret's data does not quote it."""
+        secret = isinstance(document.value, dict) and document.value.get("kind") == "Secret"
         for detail in error.errors(include_url=False):
-            path = tuple(detail["loc"])
+            path = tuple(step for step in detail["loc"] if step != "[key]")  # how pydantic says: the key, not the value
+            if secret and path[:1] in (("data",), ("stringData",)) and detail["type"] != "value_error":
+                self.error(document, path, "must be a string: put it in quotes")
+                continue
             self.error(document, path, _word(detail, document.raw(path)))
 
 
@@ -92,8 +96,9 @@ def _word(detail: Any, raw: str | None) -> str:
             return _one_of(str(context["expected"]), value, what)
         case "too_short":
             return "must have at least one item: add one"
-        case "greater_than_equal":
-            return f"must be at least {context['ge']:g}, found {raw or value}"
+        case "greater_than_equal" | "greater_than":
+            least = f"at least {context['ge']:g}" if "ge" in context else f"more than {context['gt']:g}"
+            return f"must be {least}, found {raw or value}"
         case "less_than_equal":
             return f"must be at most {context['le']:g}, found {raw or value}"
         case "value_error":

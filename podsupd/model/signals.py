@@ -138,6 +138,7 @@ class SignalRecord:
 
     result: delivered, ignored, blocked, pending (not yet taken), already pending, lost.
     disposition: default, handler, ignored; None when it was not taken. cause: id of the record it was sent on from.
+    purpose: of one that podsupd sent, and not to stop a container: signal, forward or drill (model.sending.Purpose).
     """
 
     id: int
@@ -154,6 +155,7 @@ class SignalRecord:
     led_to: tuple[Consequence, ...] = ()
     count: int = 1
     fault: str = ""
+    purpose: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as the interface words it."""
@@ -171,6 +173,7 @@ class SignalRecord:
             "cause": self.cause,
             "led_to": [_consequence(c) for c in self.led_to],
             "count": self.count,
+            "purpose": self.purpose,
         }
 
 
@@ -213,9 +216,11 @@ class DeathCause:
     """Who ended a container's first process, by the kernel's word.
 
     text: for people (``SIGKILL from host process 'bash' (root)``), beginning with "after" when the process took the
-    signal and exited by itself. origin: of the sender, as in Party. out_of_memory: the kernel killed it for that.
+    signal and exited by itself. origin: of the sender, as in Party. purpose: as in SignalRecord. out_of_memory: the
+    kernel killed it for that.
     """
 
     text: str
     origin: str
+    purpose: str = ""
     out_of_memory: bool = False

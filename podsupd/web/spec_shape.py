@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ResourceRef
 from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
     ExecCommand,
+    GrpcCheck,
+    Handler,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -28,6 +31,7 @@ _PROBE_FIELD = {
 def pod_spec(spec: PodSpec) -> Json:
     """Return the spec; a PodPolicy's probes are not part of it (they are in ``podsupd``)."""
     return {
+        **({"initContainers": [_container(c) for c in spec.init_containers]} if spec.init_containers else {}),
         "containers": [_container(c) for c in spec.containers],
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
@@ -42,16 +46,41 @@ def _container(spec: ContainerSpec) -> Json:
         "command": list(spec.command),
         "args": list(spec.args),
         "workingDir": spec.working_dir,
-        "env": [{"name": name, "value": value} for name, value in spec.env],
+        "env": [_variable(name, value) for name, value in spec.env],
+        "envFrom": [_variables(source) for source in spec.env_from],
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
         "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
+
+
+def _variable(name: str, value: EnvValue) -> Json:
+    """Return a variable; what it refers to is named, never told."""
+    match value:
+        case FieldRef(path=path):
+            source: Json = {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}
+        case ResourceRef(resource=resource, container=container, divisor=divisor):
+            source = {"resourceFieldRef": {"resource": resource, "divisor": str(divisor)}}
+            if container:
+                source["resourceFieldRef"]["containerName"] = container
+        case KeyRef(kind=kind, name=of, key=key, optional=optional):
+            ref: Json = {"name": of, "key": key} | ({"optional": True} if optional else {})
+            source = {"configMapKeyRef" if kind is ObjectKind.CONFIG_MAP else "secretKeyRef": ref}
+        case str():
+            return {"name": name, "value": value}
+    return {"name": name, "valueFrom": source}
+
+
+def _variables(source: EnvFrom) -> Json:
+    ref: Json = {"name": source.name} | ({"optional": True} if source.optional else {})
+    shape: Json = {"configMapRef" if source.kind is ObjectKind.CONFIG_MAP else "secretRef": ref}
+    return shape | ({"prefix": source.prefix} if source.prefix else {})
 
 
 def _port(spec: PortSpec) -> Json:
@@ -86,7 +115,7 @@ def _volume(spec: VolumeSpec) -> Json:
 
 def _probe(spec: ProbeSpec) -> Json:
     return {
-        **_handler(spec.handler),
+        **handler(spec.handler),
         "initialDelaySeconds": _number(spec.initial_delay_s),
         "periodSeconds": _number(spec.period_s),
         "timeoutSeconds": _number(spec.timeout_s),
@@ -101,7 +130,8 @@ def _number(seconds: float) -> float:
     return int(seconds) if float(seconds).is_integer() else seconds
 
 
-def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
+def handler(handler: Handler) -> Json:
+    """Return a probe's action as it stands in a manifest."""
     match handler:
         case HttpGet():
             get: Json = {"port": handler.port, "path": handler.path, "scheme": handler.scheme}
@@ -112,5 +142,7 @@ def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
             return {"httpGet": get}
         case TcpSocket():
             return {"tcpSocket": {"port": handler.port, **({"host": handler.host} if handler.host else {})}}
+        case GrpcCheck():
+            return {"grpc": {"port": handler.port, **({"service": handler.service} if handler.service else {})}}
         case ExecCommand():
             return {"exec": {"command": list(handler.command)}}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podsupd.manifest import parse, schema
+from podsupd.manifest import env_schema, expect_schema, object_schema, parse, schema
 from podsupd.manifest.support import ROOTS, TABLE, Support
 
 API = json.loads(Path(__file__).with_name("kubernetes_pod_api.json").read_text(encoding="utf-8"))["types"]
@@ -19,8 +19,21 @@ MODELS = {
     "HTTPHeader": schema.HttpHeader,
     "TCPSocketAction": schema.TcpSocket,
     "ExecAction": schema.Exec,
+    "GRPCAction": schema.Grpc,
     "ContainerPort": schema.ContainerPort,
-    "EnvVar": schema.EnvVar,
+    "EnvVar": env_schema.EnvVar,
+    "EnvVarSource": env_schema.EnvVarSource,
+    "ConfigMapKeySelector": env_schema.KeySelector,
+    "SecretKeySelector": env_schema.KeySelector,
+    "ObjectFieldSelector": env_schema.EnvFieldSelector,
+    "ResourceFieldSelector": env_schema.ResourceFieldSelector,
+    "EnvFromSource": env_schema.EnvFromSource,
+    "ConfigMapEnvSource": env_schema.ObjectSelector,
+    "SecretEnvSource": env_schema.ObjectSelector,
+    "ConfigMap": object_schema.ConfigMap,
+    "Secret": object_schema.Secret,
+    "PersistentVolumeClaim": object_schema.PersistentVolumeClaim,
+    "PersistentVolumeClaimSpec": object_schema.ClaimSpec,
     "Lifecycle": schema.Lifecycle,
     "ResourceRequirements": schema.Resources,
     "ResourceList": schema.ResourceList,
@@ -33,6 +46,7 @@ MODELS = {
     "PodPolicySpec": schema.PolicySpec,
     "PolicyProbe": schema.PolicyProbe,
     "PolicyExec": schema.PolicyExec,
+    "PolicyExpect": expect_schema.Expect,
     "PolicyBackoff": schema.Backoff,
 }
 
