@@ -258,6 +258,37 @@ def events(
 
 @app.command(rich_help_panel="Pods")
 @_answers
+def signal(
+    target: Target,
+    name: Annotated[str, typer.Argument(metavar="SIGNAL", help="TERM, SIGTERM, 15 or RTMIN+3.")],
+    *,
+    pid: Annotated[
+        int | None, typer.Option("--pid", min=1, metavar="N", help="The process that has this PID in the pod.")
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="All processes, not only the first of each container; never infra's.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, max=300, metavar="SECONDS", help="At most, for what follows.")
+    ] = 5,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Signal the first process, or another, and show what came of it; exit 1 when nobody took it."""
+    from podsupd.cli import signal as command  # noqa: PLC0415
+    from podsupd.core.signal_words import parse  # noqa: PLC0415
+
+    try:
+        parse(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if pid is not None and everyone:
+        raise typer.BadParameter("--pid names one process: leave --all out")
+    return command.signal(Client(socket), target, name, pid, wait, output, everyone=everyone)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
 def signals(
     pod: Annotated[str, typer.Argument(metavar="POD")],
     *,

@@ -76,6 +76,7 @@ def pod_digest(pod: PodSpec) -> str:
             "name": pod.name,
             "shareProcessNamespace": pod.share_process_namespace,
             "ports": sorted(ports, key=json.dumps),
+            "initContainers": [container_digest(pod, step) for step in pod.steps],
         }
     )
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from podsupd.manifest import schema
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
 from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ObjectSpec, ResourceRef
@@ -15,7 +16,10 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    GrpcCheck,
+    Handler,
     HostPath,
+    HttpExpect,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -44,8 +48,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     rules = policy.spec if policy else schema.PolicySpec()
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
-    containers = tuple(
-        _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in pod.spec.containers
+    inits, containers = (
+        tuple(_container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in found)
+        for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
         name=pod.metadata.name,
@@ -58,7 +63,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         restart_policy=RestartPolicy(pod.spec.restart_policy),
         grace_s=float(pod.spec.termination_grace_period_seconds),
         share_process_namespace=pod.spec.share_process_namespace,
-        probes=tuple(_policy_probe(p, containers) for p in rules.probes),
+        probes=tuple(_policy_probe(p, inits + containers) for p in rules.probes),
         backoff=BackoffSpec(
             initial_s=rules.backoff.initial_seconds,
             max_s=rules.backoff.max_seconds,
@@ -69,6 +74,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
     )
 
@@ -126,6 +132,7 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         stop_signal=container.lifecycle.stop_signal,
         stdin=container.stdin,
         tty=container.tty,
+        restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
 
 
@@ -204,9 +211,9 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
-        vantage=Vantage.CONTAINER if probe.exec else Vantage(probe.vantage),
-        handler=_handler(probe, probe.exec, named),
-        container=probe.exec.container if probe.exec else None,
+        vantage=Vantage.CONTAINER if probe.exec and not host else Vantage(probe.vantage),
+        handler=_handler(probe, probe.exec, named, probe.expect),
+        container=(probe.exec.container or None) if probe.exec else None,
         initial_delay_s=float(probe.initial_delay_seconds),
         period_s=float(probe.period_seconds or 10),
         timeout_s=float(probe.timeout_seconds or 1),
@@ -219,8 +226,11 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
 
 
 def _handler(
-    probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
-) -> HttpGet | TcpSocket | ExecCommand:
+    probe: schema.Probe | schema.PolicyProbe,
+    command: schema.Exec | None,
+    named: Ports,
+    expect: Expect | None = None,
+) -> Handler:
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
@@ -231,8 +241,21 @@ def _handler(
             scheme=get.scheme,
             host=get.host or None,
             headers=tuple((h.name, h.value) for h in get.http_headers),
+            expect=_expect(expect) if expect else None,
         )
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)
+    if probe.grpc:
+        return GrpcCheck(probe.grpc.port, probe.grpc.service)
     raise AssertionError("rules let a probe without a handler pass")
+
+
+def _expect(expect: Expect) -> HttpExpect:
+    return HttpExpect(
+        status=expect.status,
+        body_contains=expect.body_contains,
+        body_matches=expect.body_matches,
+        max_body_bytes=expect.max_body_bytes,
+        within_s=expect.within_seconds,
+    )

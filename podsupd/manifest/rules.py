@@ -32,7 +32,8 @@ class Rules:
         """Check a Pod."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(spec, "containers", ("spec",)))
+        inits = list(_items(spec, "initContainers", ("spec",)))
+        containers = [*_items(spec, "containers", ("spec",)), *inits]
         volumes = list(_items(spec, "volumes", ("spec",)))
         self._unique(containers, "name", "a container")
         self._unique(volumes, "name", "a volume")
@@ -44,21 +45,36 @@ class Rules:
         siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known, siblings)
+        for path, container in inits:
+            self._init(path, container)
+
+    def _init(self, path: Path, container: dict[str, Any]) -> None:
+        """Check that an init container that ends by itself asks for nothing that only what goes on running can have."""
+        if container.get("restartPolicy") == "Always":
+            return
+        for field in (*PROBES, "lifecycle"):
+            if container.get(field):
+                way_out = "remove it, or make it a sidecar with restartPolicy: Always"
+                self._error((*path, field), f"an init container ends before the next one starts: {way_out}")
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(_mapping(pod.value.get("spec")), "containers", ("spec",))) if pod else []
+        containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         probes = list(_items(spec, "probes", ("spec",)))
         self._unique(probes, "name", "a probe")
         for path, probe in probes:
             self._probe(path, probe, [port for _, c in containers for _, port in _items(c, "ports", ())])
             command = _mapping(probe.get("exec"))
-            if command and probe.get("from") == "Host":
-                way_out = "use from: Pod with exec.container, or httpGet or tcpSocket"
-                self._error((*path, "exec"), f"not supported yet from the host: {way_out}")
+            on_host = probe.get("from") == "Host"
+            if command and on_host and command.get("container"):
+                self._error((*path, "exec", "container"), "the command runs on the host: remove it, or from: Host")
+            elif command and not on_host and not command.get("container"):
+                self._error((*path, "exec"), "container is missing: name it, or write from: Host")
+            if probe.get("expect") is not None and probe.get("httpGet") is None:
+                self._error((*path, "expect"), "only what an httpGet answers can be expected: remove it")
             failure = _mapping(probe.get("onFailure"))
             if pod:
                 self._reference((*path, "exec", "container"), command.get("container"), known, "container")
@@ -153,7 +169,7 @@ class Rules:
         handlers = [name for name in HANDLERS if probe.get(name) is not None]
         if len(handlers) != 1:
             has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
-            self._error(path, f"a probe has exactly one of exec, httpGet and tcpSocket, {has}")
+            self._error(path, f"a probe has exactly one of exec, httpGet, tcpSocket and grpc, {has}")
         known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
         for name in ("httpGet", "tcpSocket"):
             port = _mapping(probe.get(name)).get("port")
@@ -175,7 +191,7 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
     """Check that the pods of a file publish no host port twice."""
     seen: list[tuple[int, int, str, str]] = []
     for pod in pods:
-        for path, container in _items(_mapping(pod.value.get("spec")), "containers", ("spec",)):
+        for path, container in _every(pod):
             for at, port in _items(container, "ports", path):
                 number, ip = port.get("hostPort"), port.get("hostIP") or ""
                 protocol = port.get("protocol") or "TCP"
@@ -192,6 +208,12 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
 
 def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
     return a[:2] == b[:2] and (a[2] == b[2] or not _ANY_ADDRESS.isdisjoint((a[2], b[2])))
+
+
+def _every(pod: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
+    spec = _mapping(pod.value.get("spec"))
+    yield from _items(spec, "initContainers", ("spec",))
+    yield from _items(spec, "containers", ("spec",))
 
 
 def _mapping(value: object) -> dict[str, Any]:
