@@ -35,7 +35,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner, WebhookClient
-from podsupd.signals import HostProcesses, PidfdWatcher, ProcLook, Shelters, TracefsTracer
+from podsupd.signals import HostProcesses, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.web import WebServer
@@ -176,9 +176,8 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    control = Engine(
-        fleet, desires, observer, events, edges.runtime, edges.clock, changed, Insight(processes, ledger, prober)
-    )
+    insight = Insight(processes, ledger, prober, PidfdSender(), edges.processes)
+    control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
     return _Engine(fleet, desires, observer, puller, prober, probe_memory, webhooks, ledger, control)
 
 

@@ -23,6 +23,7 @@ from podsupd.model.plan import (
     PodMemory,
     RestartMark,
 )
+from podsupd.model.sending import Purpose
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import PodSpec, ProbeType
 
@@ -95,7 +96,9 @@ def _bury(
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
     by_us = stop is not None
-    counts = mark.counts if mark and by_us else not by_us
+    # An operator who tries a signal out (a drill) says nothing of the container's health; who sends one does as a kill.
+    drilled = cause is not None and cause.purpose == Purpose.DRILL and not by_us
+    counts = mark.counts if mark and by_us else not by_us and not drilled
     if by_us and stop is not None:
         message = f"{message}; podsupd: {stop.why}"
     death = Death(
@@ -106,7 +109,7 @@ def _bury(
         message,
         container.started_epoch,
         container.finished_epoch,
-        ours=by_us and not counts,
+        ours=(by_us or drilled) and not counts,
         cause=cause.text if cause else "",
         sender_origin=cause.origin if cause else "",
     )
@@ -135,7 +138,8 @@ def _bury(
         return buried, None if by_us else Note("Warning", "SandboxDied", f"the pod's infra container {message}")
     if by_us:
         return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
-    kind = "Normal" if container.exit_code == 0 else "Warning"
+    wanted = cause is not None and cause.purpose in {Purpose.SIGNAL, Purpose.DRILL}
+    kind = "Normal" if container.exit_code == 0 or wanted else "Warning"
     hint = ""
     by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
     if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not container.oom_killed:
@@ -254,16 +258,23 @@ def _mark_by_probes(
 
 
 def _mark_by_operator(
-    intent: Intent, memory: PodMemory, memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
+    want: PodSpec,
+    intent: Intent,
+    memory: PodMemory,
+    memories: dict[str, ContainerMemory],
+    found: Mapping[str, ObservedContainer],
 ) -> list[Note]:
     notes: list[Note] = []
     whole_pod = intent.restart_generation > memory.restart_generation
+    steps = {c.name for c in want.steps}
     for name, old in [pair for pair in memories.items() if pair[0] != INFRA]:
         asked = intent.container_restarts.get(name, 0)
         if not whole_pod and asked <= old.restart_generation:
             continue
-        new = replace(old, restart_generation=asked, failures=0, not_before=0.0, start_requested=True)
         container = found.get(name)
+        # What an init container has done is done: a restart makes no new sandbox.
+        done = name in steps and (container is None or (container.state.dead and container.exit_code == 0))
+        new = replace(old, restart_generation=asked, failures=0, not_before=0.0, start_requested=not done)
         if container is not None and container.state.alive:
             new = _mark(new, container.incarnation, "Restarted", "restart asked by an operator", counts=False)
             notes.append(Note("Normal", "Restarting", f"container {name} is restarted: asked by an operator", name))
@@ -295,13 +306,34 @@ def _mark_by_sandbox(
     return notes
 
 
+def _last_word(want: PodSpec, memories: Mapping[str, ContainerMemory]) -> dict[str, ContainerMemory]:
+    """Keep what the manifest says of a container's end, for when there is no manifest any more."""
+    places = {c.name: place for place, c in enumerate(want.sidecars)}
+    return {
+        c.name: replace(
+            memories[c.name],
+            grace_s=want.grace_s,
+            stop_spec=want.stop,
+            stop_signal=c.stop_signal,
+            sidecar=places.get(c.name),
+        )
+        for c in want.every
+    }
+
+
+def _in_service(want: PodSpec, seen: ObservedPod | None, found: Mapping[str, ObservedContainer]) -> bool:
+    """Say whether a pod of which nothing is remembered runs, so that its init containers have done their work."""
+    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    return bool(want.init_containers and running) and seen is not None and naming.infra_running(seen)
+
+
 def account(
     want: PodSpec | None, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now
 ) -> Books:
     """Bring the memory up to what is seen. Pure and idempotent: accounting twice changes nothing more."""
     pod = want.name if want else (seen.name if seen else "")
     found = naming.by_name(seen, facts.owner) if seen else {}
-    names = list(dict.fromkeys([*(c.name for c in want.containers), *found])) if want else list(found)
+    names = list(dict.fromkeys([*(c.name for c in want.every), *found])) if want else list(found)
     memories: dict[str, ContainerMemory] = {}
     notes: list[Note] = []
     infra = seen.infra if seen else None
@@ -318,11 +350,12 @@ def account(
             note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)
         if note:
             notes.append(note)
+        if infra is not None and memories[name].current not in {old.current, None}:
+            # Of a life that began before anything was remembered only the clock can tell.
+            older = container is not None and old.current is None and container.started_epoch < infra.started_epoch
+            memories[name] = replace(memories[name], sandbox=None if older else infra.incarnation)
     if want is not None:
-        memories |= {
-            c.name: replace(memories[c.name], grace_s=want.grace_s, stop_spec=want.stop, stop_signal=c.stop_signal)
-            for c in want.containers
-        }
+        memories |= _last_word(want, memories)
     climbed = Climbed(memory.ladders)
     if want is not None and seen is not None:
         notes += _mark_by_sandbox(seen, memories, found)
@@ -330,11 +363,14 @@ def account(
         notes += _mark_by_probes([*_failed_probes(want, seen, facts), *climbed.restarts], memories, found)
         notes += climbed.notes
     if want is not None:
-        notes += _mark_by_operator(intent, memory, memories, found)
+        notes += _mark_by_operator(want, intent, memory, memories, found)
+    adopted = want is not None and memory.initialized is None and _in_service(want, seen, found)
     return Books(
         replace(
             memory,
             containers=memories,
+            initialized=infra.incarnation if adopted and infra else memory.initialized,
+            ending_since=memory.ending_since if memory.boot_id == now.boot_id else None,
             restart_generation=intent.restart_generation if want else memory.restart_generation,
             ladders=climbed.ladders,
         ),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from podsupd.core import stopping
+from podsupd.core import references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
 from podsupd.core.naming import shares_pids
@@ -182,6 +182,9 @@ def _create(
     gate = _image_gate(spec, memory, facts, now)
     if gate:
         return gate
+    needs = references.missing(pod, spec)
+    if needs:
+        return Decision(memory, waiting=("CreateContainerConfigError", needs))
     create = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
     # By its name, which the creation has just taken: a look between the two would tell nothing.
     start = StartContainer(spec.runtime_name, spec.name, "it is created")
@@ -189,7 +192,7 @@ def _create(
     return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 
 
-def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
+def _start(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
     name = container.label(CONTAINER_LABEL)
     if memory.not_before > now.boottime and memory.boot_id == now.boot_id:
         left = memory.not_before - now.boottime
@@ -199,7 +202,7 @@ def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, 
         why = f"made anew after {memory.failures} failures in a row"
         note = Note("Warning", "Recreating", f"container {name} is {why}", name)
         return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
-    why = "it is created" if not container.state.dead else f"restartPolicy {pod.restart_policy}"
+    why = "it is created" if not container.state.dead else f"restartPolicy {policy}"
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
 
 
@@ -247,7 +250,8 @@ def bring_up(
     if exiting:
         return exiting
     changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec))
-    if changed:
+    # What could not be made anew runs on: a ConfigMap that went takes nothing down.
+    if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
         gate = _image_gate(spec, mine, facts, now)
         if gate:
@@ -268,6 +272,6 @@ def bring_up(
             mine = replace(mine, stop=None)
         wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
         return Decision(mine, wake_at=wake)
-    if container.state.dead and not restarts(pod.restart_policy, container, mine):
+    if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
         return Decision(mine)
-    return _start(pod, container, mine, now)
+    return _start(pod.policy_of(spec), container, mine, now)

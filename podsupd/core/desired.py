@@ -10,8 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from podsupd.core import references
 from podsupd.core.dependencies import cycle
 from podsupd.model.desired import (
+    Declared,
     Desired,
     DesiredFile,
     DirectoryScan,
@@ -21,6 +23,7 @@ from podsupd.model.desired import (
     Problem,
     ScannedFile,
 )
+from podsupd.model.references import ObjectSpec
 from podsupd.model.spec import PodSpec
 
 UNSETTLED = (0, 0)
@@ -47,8 +50,9 @@ def restore(
         file = parsed.get(path, ParsedFile())
         mine = () if file.errors else tuple(pod for pod in file.pods if pod.name not in pods)
         pods |= {pod.name: pod for pod in mine}
-        state = FileState.PENDING if mine else FileState.INVALID
-        files[path] = DesiredFile(path, state, mine, last_good[path], file.errors, file.warnings)
+        objects = () if file.errors else file.objects
+        state = FileState.PENDING if mine or objects else FileState.INVALID
+        files[path] = DesiredFile(path, state, mine, last_good[path], file.errors, file.warnings, objects=objects)
     return _desired(Desired(directory=directory, identity=identity), files)
 
 
@@ -83,11 +87,20 @@ def settle(previous: Desired, scan: DirectoryScan, released: frozenset[str] = fr
 
 def _desired(base: Desired, files: Mapping[str, DesiredFile]) -> Desired:
     ordered = {path: files[path] for path in sorted(files)}
+    objects = {(o.kind, o.name): o for file in ordered.values() for o in file.objects}
+    pods = {pod.name: references.attached(pod, objects) for file in ordered.values() for pod in file.pods}
+    for path, file in ordered.items():
+        needs = [
+            Problem(path, pods[pod.name].source.line, at, message)
+            for pod in file.pods
+            for at, message in references.absent(pods[pod.name])
+        ]
+        ordered[path] = replace(file, warnings=tuple(dict.fromkeys([*file.warnings, *needs])))
     return replace(
         base,
         files=ordered,
-        pods={pod.name: pod for file in ordered.values() for pod in file.pods},
-        shielded=frozenset(path for path, file in ordered.items() if not file.pods),
+        pods=pods,
+        shielded=frozenset(path for path, file in ordered.items() if not file.declared),
     )
 
 
@@ -112,10 +125,12 @@ def _absent(
 ) -> dict[str, str]:
     """Add the files that the scan misses, as long as they count; return the removals held."""
     gone: dict[str, tuple[PodSpec, ...]] = {}
+    lost: dict[str, tuple[ObjectSpec, ...]] = {}
     for path, file in previous.files.items():
         left = tuple(pod for pod in file.pods if pod.name not in choice.claimed)
-        if path not in files and (left or not file.pods):  # else every pod of it lives on in another file: a rename
-            gone[path] = left
+        lost[path] = tuple(o for o in file.objects if _label(o) not in choice.claimed)
+        if path not in files and (left or lost[path] or not file.declared):
+            gone[path] = left  # else everything of it lives on in another file: a rename
     reason = ""
     if previous.identity is not None and previous.identity != scan.identity:
         reason = f"{scan.directory} is not the directory that it was, and {{}} is not in it: {_WAY_OUT}"
@@ -131,24 +146,32 @@ def _absent(
                 files[path] = replace(file, state=FileState.HELD, pods=pods, missing={})
                 held |= {key: previous.held.get(key) or reason.format(path) for key in keys - released}
             continue
-        waits_for = choice.may_declare(pod.name for pod in left)
+        waits_for = choice.may_declare([*map(_label, left), *map(_label, lost[path])])
         missed = 0 if waits_for else file.missing.get("", 0) + 1
         if missed < SCANS_TO_REMOVE:
             note = "the file is gone: looked at once more before its pods are removed"
             if waits_for:
                 note = f"the file is gone: its pods stay until {waits_for}, which may declare them, is read well"
             warnings = (Problem(path, 0, "", note),)
-            files[path] = DesiredFile(path, FileState.MISSING, left, file.text, (), warnings, {"": missed})
+            files[path] = DesiredFile(path, FileState.MISSING, left, file.text, (), warnings, {"": missed}, lost[path])
     return held
+
+
+def _label(one: Declared) -> str:
+    """Name what a file declares: a pod by its name alone, an object with its kind."""
+    return one.name if isinstance(one, PodSpec) else f"the {one.kind} {one.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A pod wants a name in Podman or a host port. rank: kept files first, then who has it, then who is new to it."""
+    """A pod wants a name in Podman or a host port, an object its name.
+
+    rank: kept files first, then who has it, then who is new to it.
+    """
 
     rank: int
     path: str
-    pod: PodSpec
+    owner: Declared
     what: str
     at: str
     address: str = ""
@@ -170,9 +193,9 @@ class _Choice:
     def __init__(self, previous: Desired, scan: DirectoryScan) -> None:
         self._previous = previous
         self._files: dict[str, ScannedFile] = {file.path: file for file in scan.files}
-        self._owner = {pod.name: path for path, file in previous.files.items() for pod in file.pods}
+        self._before = {_label(one): (path, one) for path, file in previous.files.items() for one in file.declared}
         self._busy = next((file.path for file in scan.files if file.status is FileStatus.BUSY), "")
-        self._taken: dict[str, tuple[PodSpec, ...]] = {}
+        self._taken: dict[str, ParsedFile] = {}
         self._errors: dict[str, tuple[Problem, ...]] = {}
         self._missing: dict[str, dict[str, int]] = {}
 
@@ -183,37 +206,52 @@ class _Choice:
                 self._errors[path] = (Problem(path, 0, "", file.message),)
             elif file.status is FileStatus.READ and file.parsed.errors:
                 self._errors[path] = file.parsed.errors
-            elif file.status is FileStatus.READ and not file.parsed.pods:
+            elif file.status is FileStatus.READ and not file.parsed.declared:
                 self._errors[path] = (Problem(path, 0, "", "the file declares no pod: remove it if it is to go"),)
+            elif file.status is FileStatus.READ and (frozen := self._frozen(path, file.parsed)):
+                self._errors[path] = frozen
             elif file.status is FileStatus.READ:
-                self._taken[path] = file.parsed.pods
+                self._taken[path] = file.parsed
         # Clashes first: a file that cannot be taken anyway is said to be wrong, not to be waited for.
         while self._put_back_clashing() or self._put_back_circling() or self._put_back_vanishing():
             pass
 
+    def _frozen(self, path: str, parsed: ParsedFile) -> tuple[Problem, ...]:
+        """Refuse to change what says of itself that it does not change."""
+        way_out = "give it another name, or remove it first"
+        return tuple(
+            Problem(path, new.line, "immutable", f"cannot change the {new.kind} {new.name}: it is immutable: {way_out}")
+            for new in parsed.objects
+            if (had := self._before.get(_label(new)))
+            and isinstance(old := had[1], ObjectSpec)
+            and old.immutable
+            and (old.data, old.immutable) != (new.data, new.immutable)
+        )
+
     def may_declare(self, names: Iterable[str]) -> str:
-        """Return a file that is being written, or that declares one of these pods and cannot be taken yet."""
+        """Return a file that is being written, or that declares one of these labels and cannot be taken yet."""
         wanted = frozenset(names)
-        put_back = (file for path, file in self._files.items() if path not in self._taken)
-        return self._busy or next((f.path for f in put_back if any(p.name in wanted for p in f.parsed.pods)), "")
+        put_back = ((path, file.parsed) for path, file in self._files.items() if path not in self._taken)
+        declaring = (path for path, said in put_back if any(_label(o) in wanted for o in said.declared))
+        return self._busy or next(declaring, "")
 
     @property
     def claimed(self) -> frozenset[str]:
-        """Names of the pods of all files that are there."""
-        return frozenset(pod.name for path in self._files for pod in self._in_force(path))
+        """Labels of what all files that are there declare."""
+        return frozenset(_label(one) for path in self._files for one in self._in_force(path))
 
     def present(self, file: ScannedFile) -> DesiredFile:
         """Return what is in force for a file that is there."""
         path = file.path
         before = self._previous.files.get(path, DesiredFile(path, FileState.PENDING))
         if path in self._taken:
-            warnings = (*file.parsed.warnings, *self.unknown(path))
-            return DesiredFile(path, FileState.LOADED, self._taken[path], file.text, (), warnings)
-        pods = self._in_force(path)
+            said, warnings = file.parsed, (*file.parsed.warnings, *self.unknown(path))
+            return DesiredFile(path, FileState.LOADED, said.pods, file.text, (), warnings, objects=said.objects)
+        pods, objects = before.pods, before.objects
         missing = self._missing.get(path, {})
         if path in self._errors:
             errors, warnings = self._errors[path], file.parsed.warnings
-            return DesiredFile(path, FileState.INVALID, pods, before.text, errors, warnings, missing)
+            return DesiredFile(path, FileState.INVALID, pods, before.text, errors, warnings, missing, objects)
         notes = [
             f"{what} is gone from the file: it stays until {other}, which may declare it, is read well"
             if (other := self.may_declare([what]))
@@ -223,24 +261,23 @@ class _Choice:
         if file.status is FileStatus.BUSY:
             notes.append(file.message or "the file is being written: read when it is quiet")
         warnings = tuple(Problem(path, 0, "", note) for note in notes)
-        return DesiredFile(path, FileState.PENDING, pods, before.text, (), warnings, missing)
+        return DesiredFile(path, FileState.PENDING, pods, before.text, (), warnings, missing, objects)
 
-    def _in_force(self, path: str) -> tuple[PodSpec, ...]:
-        if path in self._taken:
-            return self._taken[path]
-        before = self._previous.files.get(path)
-        return before.pods if before else ()
+    def _in_force(self, path: str) -> tuple[Declared, ...]:
+        holder = self._taken.get(path) or self._previous.files.get(path)
+        return holder.declared if holder else ()
 
     def _put_back_vanishing(self) -> bool:
         """Keep a file as it was when a pod or container vanished from it for the first time."""
-        declared = {pod.name for pods in self._taken.values() for pod in pods}
-        for path, pods in self._taken.items():
-            vanished = [pod.name for pod in self._before(path) if pod.name not in declared]
-            for pod in pods:
+        declared = {_label(one) for path in self._taken for one in self._in_force(path)}
+        for path, parsed in self._taken.items():
+            was = self._previous.files.get(path, DesiredFile(path, FileState.PENDING))
+            vanished = [_label(one) for one in was.declared if _label(one) not in declared]
+            for pod in parsed.pods:
                 before = self._previous.pods.get(pod.name)
-                now = {container.name for container in pod.containers}
+                now = {container.name for container in pod.every}
                 if before:
-                    vanished += [f"{pod.name}/{c.name}" for c in before.containers if c.name not in now]
+                    vanished += [f"{pod.name}/{c.name}" for c in before.every if c.name not in now]
             counts = self._previous.files[path].missing if path in self._previous.files else {}
             missing = {
                 what: 0 if self.may_declare([what]) else min(counts.get(what, 0) + 1, SCANS_TO_REMOVE)
@@ -251,10 +288,6 @@ class _Choice:
                 del self._taken[path]
                 return True
         return False
-
-    def _before(self, path: str) -> tuple[PodSpec, ...]:
-        file = self._previous.files.get(path)
-        return file.pods if file else ()
 
     def _put_back_clashing(self) -> bool:
         """Refuse one newcomer that wants what another file has."""
@@ -270,7 +303,8 @@ class _Choice:
 
     def _put_back_circling(self) -> bool:
         """Refuse the newcomers of pods that would wait for each other for ever: whoever changed what it is after."""
-        pods = {pod.name: pod for path in self._files for pod in self._in_force(path)}
+        there = [one for path in self._files for one in self._in_force(path)]
+        pods = {pod.name: pod for pod in there if isinstance(pod, PodSpec)}
         circle = cycle({name: pod.after for name, pod in pods.items()})
         if not circle:
             return False
@@ -290,56 +324,68 @@ class _Choice:
         known = self.claimed | self._previous.pods.keys()
         return tuple(
             Problem(path, pod.source.line, "spec.after", f'no manifest declares the pod "{other}": {pod.name} waits')
-            for pod in self._taken[path]
+            for pod in self._taken[path].pods
             for other in pod.after
             if other not in known
         )
 
     def _claims(self) -> dict[str, list[_Claim]]:
         claims: defaultdict[str, list[_Claim]] = defaultdict(list)
-        claimants = Counter(pod.name for path in self._files for pod in self._in_force(path))
+        claimants = Counter(_label(one) for path in self._files for one in self._in_force(path))
         claimed = self.claimed
         for path in self._files:
-            for pod in self._in_force(path):
-                for key, address, at in _wants(pod):
+            for one in self._in_force(path):
+                for key, address, at in _wants(one):
                     if path not in self._taken:
                         rank = _KEPT
                     else:
-                        rank = _INCUMBENT if self._held_before(path, pod, key, claimants[pod.name]) else _NEW
-                    claims[key].append(_Claim(rank, path, pod, key, at, address))
+                        rank = _INCUMBENT if self._held_before(path, one, key, claimants[_label(one)]) else _NEW
+                    claims[key].append(_Claim(rank, path, one, key, at, address))
         for path, file in self._previous.files.items():
-            for pod in file.pods:
-                if path not in self._files and pod.name not in claimed:
-                    for key, address, at in _wants(pod):
-                        claims[key].append(_Claim(_ABSENT, path, pod, key, at, address))
+            for one in file.declared:
+                if path not in self._files and _label(one) not in claimed:
+                    for key, address, at in _wants(one):
+                        claims[key].append(_Claim(_ABSENT, path, one, key, at, address))
         return claims
 
-    def _held_before(self, path: str, pod: PodSpec, key: str, claimants: int) -> bool:
-        """Say whether the pod had this before, from this file or from one that gave it up."""
-        before = self._previous.pods.get(pod.name)
-        if before is None or not any(key == had for had, _, _ in _wants(before)):
+    def _held_before(self, path: str, one: Declared, key: str, claimants: int) -> bool:
+        """Say whether it had this before, from this file or from one that gave it up."""
+        had = self._before.get(_label(one))
+        if had is None or not any(key == wanted for wanted, _, _ in _wants(had[1])):
             return False
-        return self._owner[pod.name] == path or claimants == 1
+        return had[0] == path or claimants == 1
 
 
-def _wants(pod: PodSpec) -> Iterator[tuple[str, str, str]]:
-    """Yield what no two pods may have: (key, address, YAML path). Podman has one name space for pods and containers."""
+def _wants(pod: Declared) -> Iterator[tuple[str, str, str]]:
+    """Yield what no two may have: (key, address, YAML path). Podman has one name space for pods and containers."""
+    if isinstance(pod, ObjectSpec):
+        yield _label(pod), "", "metadata.name"
+        return
     yield f"the name {pod.name}", "", "metadata.name"
-    for index, container in enumerate(pod.containers):
-        yield f"the name {container.runtime_name}", "", f"spec.containers[{index}].name"
+    for place, container in pod.places:
+        yield f"the name {container.runtime_name}", "", f"{place}.name"
         for number, port in enumerate(container.ports):
             if port.host_port is not None:
-                at = f"spec.containers[{index}].ports[{number}].hostPort"
-                yield f"the host port {port.host_port}/{port.protocol}", port.host_ip, at
+                yield (
+                    f"the host port {port.host_port}/{port.protocol}",
+                    port.host_ip,
+                    f"{place}.ports[{number}].hostPort",
+                )
+
+
+def _where(one: Declared) -> tuple[str, int]:
+    return (one.source.path, one.source.line) if isinstance(one, PodSpec) else (one.path, one.line)
 
 
 def _clash(claim: _Claim, first: _Claim) -> Problem:
-    other = f"{first.path}:{first.pod.source.line}"
-    if claim.pod.name == first.pod.name:
-        message = f'cannot load the pod "{claim.pod.name}": {other} declares it already: rename or remove one of them'
+    path, line = _where(first.owner)
+    kind = "pod" if isinstance(claim.owner, PodSpec) else str(claim.owner.kind)
+    mine = f'the {kind} "{claim.owner.name}"'
+    if _label(claim.owner) == _label(first.owner):
+        message = f"cannot load {mine}: {path}:{line} declares it already: rename or remove one of them"
     else:
         message = (
-            f'cannot load the pod "{claim.pod.name}": {claim.what} is taken by the pod "{first.pod.name}" of {other}: '
+            f'cannot load {mine}: {claim.what} is taken by the pod "{first.owner.name}" of {path}:{line}: '
             f"choose another"
         )
-    return Problem(claim.path, claim.pod.source.line, claim.at, message)
+    return Problem(claim.path, _where(claim.owner)[1], claim.at, message)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from typing import Any
 
+from podsupd.core.environment import undecided
 from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeMount
 
 VERSION = "v1"
@@ -49,6 +50,7 @@ def _resources(resources: Resources) -> list[int | None]:
 
 def container_digest(pod: PodSpec, container: ContainerSpec) -> str:
     """Digest a container's fields that need its re-creation."""
+    env, env_from = undecided(pod, container)
     return _render(
         {
             "name": container.runtime_name,
@@ -56,7 +58,8 @@ def container_digest(pod: PodSpec, container: ContainerSpec) -> str:
             "command": list(container.command),
             "args": list(container.args),
             "workingDir": container.working_dir,
-            "env": [list(pair) for pair in container.env],
+            "env": env,
+            "envFrom": env_from,
             "volumeMounts": [_mount(pod, mount) for mount in container.mounts],
             "resources": _resources(container.resources),
             "stdin": container.stdin,
@@ -73,6 +76,7 @@ def pod_digest(pod: PodSpec) -> str:
             "name": pod.name,
             "shareProcessNamespace": pod.share_process_namespace,
             "ports": sorted(ports, key=json.dumps),
+            "initContainers": [container_digest(pod, step) for step in pod.steps],
         }
     )
 

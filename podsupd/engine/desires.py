@@ -126,7 +126,7 @@ class Desires:
             if self._told.get(path) == told[path]:
                 continue
             for error in file.errors:
-                logger.error("manifest not loaded", problem=str(error), last_good_used=bool(file.pods))
+                logger.error("manifest not loaded", problem=str(error), last_good_used=bool(file.declared))
             for warning in file.warnings:
                 logger.warning("manifest", problem=str(warning))
             if file.state is FileState.LOADED:

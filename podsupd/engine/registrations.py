@@ -51,7 +51,7 @@ def of(
         return {}
     found = naming.by_name(seen, owner)
     wanted: dict[str, Registration] = {}
-    for spec in want.containers:
+    for spec in want.every:
         container = found.get(spec.name)
         if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
             continue
@@ -67,9 +67,9 @@ def of(
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=_age(mine, container, now),
             )
-    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    running = [found[c.name] for c in want.lasting if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
-    if len(running) == len(want.containers) and not stops:
+    if len(running) == len(want.lasting) and not stops:
         ages = (_age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running)
         youngest = min(ages, default=0.0)
         for probe in want.probes:

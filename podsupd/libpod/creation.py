@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from podsupd.core import signal_words
+from podsupd.core.environment import environment, expand
 from podsupd.model.observed import OWNER_LABEL, POD_LABEL
 from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.references import PodFacts
 from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeSpec
 
 CPU_PERIOD_US = 100_000
@@ -43,16 +45,20 @@ def pod_body(action: CreatePod, labels: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def container_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of ``containers/create``; the image's own entrypoint, env and user hold where nothing is said."""
+def container_body(action: CreateContainer, labels: Mapping[str, str], facts: PodFacts | None = None) -> dict[str, Any]:
+    """Return the body of ``containers/create``; the image's own entrypoint, env and user hold where nothing is said.
+
+    facts: for an environment that refers to what only the host knows.
+    """
     spec, pod = action.container, action.pod
+    variables = environment(pod, spec, facts).values
     body: dict[str, Any] = {
         "name": spec.runtime_name,
         "pod": action.pod_id,
         "image": spec.image,
         "hostname": pod.name,
         "labels": {**pod.labels, **labels},
-        "env": dict(spec.env),
+        "env": dict(variables),
         "restart_policy": "no",
         # Otherwise an image's HEALTHCHECK makes a systemd timer.
         "healthconfig": {"Test": ["NONE"]},
@@ -63,9 +69,9 @@ def container_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[s
         "resource_limits": _limits(spec.resources),
     }
     if spec.command:
-        body["entrypoint"] = list(spec.command)
+        body["entrypoint"] = [expand(word, variables) for word in spec.command]
     if spec.args:
-        body["command"] = list(spec.args)
+        body["command"] = [expand(word, variables) for word in spec.args]
     if spec.working_dir:
         body["work_dir"] = spec.working_dir
     if spec.stop_signal:

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from podsupd import log
 from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
-from podsupd.libpod import creation, hostpath, shapes, streams
+from podsupd.libpod import creation, shapes, streams
 from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
+from podsupd.libpod.creator import Creator
 from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
 from podsupd.model.observed import (
@@ -26,7 +27,6 @@ from podsupd.model.observed import (
     RuntimeInfo,
 )
 from podsupd.model.plan import CreateContainer, CreatePod
-from podsupd.model.spec import EmptyDir, HostPath, PodSpec, VolumeSpec
 from podsupd.ports import Meter
 
 logger = log.get("libpod")
@@ -51,6 +51,7 @@ class LibpodRuntime:
 
     def __init__(self, url: str, *, meter: Meter, request_timeout_s: float) -> None:
         self._podman = Connection(url, meter=meter, timeout_s=request_timeout_s)
+        self._creator = Creator(self._podman)
         self._looks = Looks()
         self._url = url
         self._sees_processes: bool | None = None
@@ -139,15 +140,7 @@ class LibpodRuntime:
         PodmanNotFound when the image or the pod is missing, PodmanConflict when the name is taken, PodmanRejected
         when a hostPath is not what its type says.
         """
-        for volume in creation.mounted_volumes(action):
-            if isinstance(volume.source, HostPath):
-                await asyncio.to_thread(hostpath.prepare, volume.name, volume.source)
-            elif isinstance(volume.source, EmptyDir):
-                await self._ensure_volume(action.pod, volume, labels)
-        body = creation.container_body(action, labels)
-        what = f"create container {action.container.runtime_name}"
-        call = Call("create_container", what, "POST", "containers/create", body=body)
-        return await self._podman.get(call, lambda doc: str(doc["Id"]))
+        return await self._creator.container(action, labels)
 
     async def start_container(self, container_id: str) -> None:
         """Start it, and its pod's infra container where that is down; already running is success.
@@ -199,22 +192,6 @@ class LibpodRuntime:
                 problem = problem or error
         if problem is not None:
             raise problem
-
-    async def _ensure_volume(self, pod: PodSpec, volume: VolumeSpec, labels: Mapping[str, str]) -> None:
-        body = creation.volume_body(pod, volume, labels)
-        name = body["Name"]
-        inspect = Call("inspect_volume", f"inspect volume {name}", "GET", f"volumes/{_q(name)}/json")
-        doc = await self._podman.find(inspect, dict)
-        if doc is None:
-            create = Call("create_volume", f"create volume {name}", "POST", "volumes/create", body=body)
-            doc = await self._podman.get(create, dict)
-            if "type" not in body["Options"]:
-                await asyncio.to_thread(hostpath.open_to_all, str(doc.get("Mountpoint") or ""))
-        elif not body["Label"].items() <= (doc.get("Labels") or {}).items():
-            raise PodmanRejected(
-                f"cannot use volume {name} for emptyDir {volume.name}: it is there already and is not this pod's; "
-                "remove it or rename the emptyDir"
-            )
 
     # What flows.
 

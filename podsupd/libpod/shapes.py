@@ -83,14 +83,14 @@ def observed_container(doc: Json) -> ObservedContainer:
     )
 
 
-def pod_ip(infra: Json) -> str:
-    """Return the first address in an infra container's inspect; IPv6 only when there is no other, empty when down."""
+def pod_ips(infra: Json) -> tuple[str, ...]:
+    """Return the addresses in an infra container's inspect, IPv4 first; none when it is down."""
     if not infra["State"].get("Running"):
-        return ""
+        return ()
     settings = infra.get("NetworkSettings") or {}
     networks = [settings, *(settings.get("Networks") or {}).values()]
-    addresses = [n.get(key) for key in ("IPAddress", "GlobalIPv6Address") for n in networks]
-    return next((address for address in addresses if address), "")
+    found = [n.get(key) for key in ("IPAddress", "GlobalIPv6Address") for n in networks]
+    return tuple(dict.fromkeys(address for address in found if address))
 
 
 def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
@@ -106,7 +106,7 @@ def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
         infra=None if infra is None else observed_container(infra),
         containers=tuple(sorted(map(observed_container, found.values()), key=lambda c: c.name)),
         shared_namespaces=frozenset(pod.get("SharedNamespaces") or ()),
-        ip="" if infra is None else pod_ip(infra),
+        ip="" if infra is None else "".join(pod_ips(infra)[:1]),
     )
 
 

@@ -1,7 +1,14 @@
 """Validated models -> `podsupd.model.spec`, with Kubernetes' defaults filled in and names resolved."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+
 from podsupd.manifest import schema
+from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
+from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ObjectSpec, ResourceRef
 from podsupd.model.spec import (
     BackoffSpec,
     ContainerSpec,
@@ -32,14 +39,17 @@ from podsupd.model.spec import (
 
 Ports = dict[str, int]
 
+_CLAIM_KEYS = ("driver", "device", "type", "uid", "gid", "mount-options")
+
 
 def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -> PodSpec:
     """Build the spec of a pod whose documents have no errors."""
     rules = policy.spec if policy else schema.PolicySpec()
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
-    containers = tuple(
-        _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in pod.spec.containers
+    inits, containers = (
+        tuple(_container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in found)
+        for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
         name=pod.metadata.name,
@@ -52,7 +62,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         restart_policy=RestartPolicy(pod.spec.restart_policy),
         grace_s=float(pod.spec.termination_grace_period_seconds),
         share_process_namespace=pod.spec.share_process_namespace,
-        probes=tuple(_policy_probe(p, containers) for p in rules.probes),
+        probes=tuple(_policy_probe(p, inits + containers) for p in rules.probes),
         backoff=BackoffSpec(
             initial_s=rules.backoff.initial_seconds,
             max_s=rules.backoff.max_seconds,
@@ -63,8 +73,32 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
     )
+
+
+def object_spec(model: ConfigMap | Secret | PersistentVolumeClaim, path: str, line: int) -> ObjectSpec:
+    """Build an object that pods refer to, declared in that file and line."""
+    made = ObjectSpec(ObjectKind(model.kind), model.metadata.name, path, line)
+    match model:
+        case ConfigMap():
+            binary = frozenset(model.binary_data)
+            return replace(made, data=model.values(), binary=binary, immutable=model.immutable)
+        case Secret():
+            return replace(made, data=model.values(), immutable=model.immutable, type=model.type)
+        case PersistentVolumeClaim():
+            return replace(made, options=_claim_options(model.metadata.annotations))
+
+
+def _claim_options(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of a claim's Podman volume, from the annotations that ``podman kube play`` knows."""
+    said = {
+        key: annotations[f"volume.podman.io/{key}"] for key in _CLAIM_KEYS if f"volume.podman.io/{key}" in annotations
+    }
+    wishes = [f"{key}={said.pop(key)}" for key in ("uid", "gid") if key in said]
+    wishes += [said.pop("mount-options")] if "mount-options" in said else []
+    return said | ({"o": ",".join(wishes)} if wishes else {})
 
 
 def _container(container: schema.Container, runtime_name: str, token_volumes: set[str]) -> ContainerSpec:
@@ -84,7 +118,8 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         command=tuple(container.command),
         args=tuple(container.args),
         working_dir=container.working_dir,
-        env=tuple({variable.name: variable.value for variable in container.env}.items()),
+        env=tuple((variable.name, _env_value(variable)) for variable in container.env),
+        env_from=tuple(_env_from(source) for source in container.env_from),
         ports=ports,
         mounts=tuple(
             VolumeMount(m.name, m.mount_path, m.read_only)
@@ -96,7 +131,32 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         stop_signal=container.lifecycle.stop_signal,
         stdin=container.stdin,
         tty=container.tty,
+        restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
+
+
+def _env_value(variable: EnvVar) -> EnvValue:
+    source = variable.value_from
+    if source is None:
+        return variable.value
+    if source.field_ref:
+        return FieldRef(source.field_ref.field_path)
+    if source.resource_field_ref:
+        of = source.resource_field_ref
+        return ResourceRef(of.resource, of.container_name, of.divisor or Fraction(1))
+    kind = ObjectKind.CONFIG_MAP if source.config_map_key_ref else ObjectKind.SECRET
+    key = source.config_map_key_ref or source.secret_key_ref
+    if key is None:
+        raise AssertionError("the schema lets a variable without a source pass")
+    return KeyRef(kind, key.name, key.key, key.optional)
+
+
+def _env_from(source: EnvFromSource) -> EnvFrom:
+    kind = ObjectKind.CONFIG_MAP if source.config_map_ref else ObjectKind.SECRET
+    of = source.config_map_ref or source.secret_ref
+    if of is None:
+        raise AssertionError("the schema lets a source of variables without an object pass")
+    return EnvFrom(kind, of.name, source.prefix, of.optional)
 
 
 def _port(port: schema.ContainerPort) -> PortSpec:

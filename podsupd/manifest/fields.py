@@ -92,8 +92,9 @@ def _places(key: str, kind: str, path: Path) -> list[str]:
     if holders:
         best = distance(holders[0])
         return [_dotted(place) or "the document itself" for place in holders if distance(place) == best][:_MAX_PLACES]
-    other = next(name for name in ROOTS if name != kind)
-    return [f"{_dotted(p) or 'the top'} of a {other}" for p, of in _holders(other) if key in TABLE[of]][:1]
+    others = [name for name in ROOTS if name != kind]
+    found = ((other, place) for other in others for place, of in _holders(other) if key in TABLE[of])
+    return [f"{_dotted(place) or 'the top'} of a {other}" for other, place in found][:1]
 
 
 def _dotted(place: tuple[str, ...]) -> str:

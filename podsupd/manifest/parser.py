@@ -6,16 +6,20 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from podsupd.manifest import convert, schema
+from podsupd.manifest.base import Model
 from podsupd.manifest.documents import Document, read
 from podsupd.manifest.fields import keep_supported
+from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.report import Report, found, nearest
 from podsupd.manifest.rules import Rules, host_ports
 from podsupd.manifest.support import OTHER_KINDS, ROOTS
 from podsupd.model.desired import ParsedFile, Problem
+from podsupd.model.references import ObjectSpec
 from podsupd.model.spec import PodSpec, Source
 
-M = TypeVar("M", bound=schema.Model)
+M = TypeVar("M", bound=Model)
 
+_KINDS = f"the supported kinds are {', '.join(list(ROOTS)[:-1])} and {list(ROOTS)[-1]}"
 _EMPTY = "the file declares no pod: write one, or remove the file to remove its pods"
 
 
@@ -35,14 +39,14 @@ def parse(text: str, source: str) -> ParsedFile:
     """
     report = Report(source)
     documents, report.errors[:] = read(text, source)
-    pods: list[_Declared] = []
-    policies: list[_Declared] = []
+    declared: dict[str, list[_Declared]] = {kind: [] for kind in ROOTS}
     for document in documents:
         kind = _kind(document, report)
         if kind:
-            (pods if kind == "Pod" else policies).append(_Declared(document, _name(document)))
-    _once(pods, "Pod", report)
-    _once(policies, "PodPolicy", report)
+            declared[kind].append(_Declared(document, _name(document)))
+    for kind, ones in declared.items():
+        _once(ones, kind, report)
+    pods, policies = declared["Pod"], declared["PodPolicy"]
     models = _validate_policies(policies, pods, report)
     built = []
     for pod in pods:
@@ -52,18 +56,20 @@ def parse(text: str, source: str) -> ParsedFile:
             built.append(
                 (pod.document, convert.pod_spec(model, models.get(pod.name), Source(source, pod.document.line)))
             )
+    objects = _objects(declared, report)
     host_ports((pod.document for pod in pods), report)
-    if not pods and not report.errors:
+    if not pods and not objects and not report.errors:
         report.errors.append(Problem(source, 0, "", _EMPTY))
     if not report.errors:
         _runtime_names(built, report)
     errors = tuple(sorted(report.errors, key=lambda p: p.line))
     specs = () if errors else tuple(spec for _, spec in built)
-    return ParsedFile(specs, errors, tuple(sorted(report.warnings, key=lambda p: p.line)))
+    warnings = tuple(sorted(report.warnings, key=lambda p: p.line))
+    return ParsedFile(specs, errors, warnings, () if errors else objects)
 
 
 def _kind(document: Document, report: Report) -> str | None:
-    """Return the kind of a document that is a Pod or a PodPolicy; report any other."""
+    """Return the kind of a document that is of a supported one; report any other."""
     value = document.value
     if not isinstance(value, dict):
         what = found(value, None)
@@ -72,14 +78,14 @@ def _kind(document: Document, report: Report) -> str | None:
     kind, version = value.get("kind"), value.get("apiVersion")
     if not isinstance(kind, str):
         what = "is required: add it" if kind is None else f"must be a string, found {found(kind, None)}"
-        report.error(document, ("kind",), f"{what}: the supported kinds are Pod and PodPolicy")
+        report.error(document, ("kind",), f"{what}: {_KINDS}")
         return None
     if kind in OTHER_KINDS:
         report.error(document, ("kind",), f"{kind} is not supported yet: {OTHER_KINDS[kind]}")
         return None
     if kind not in ROOTS:
         near = nearest(kind, ROOTS)
-        way_out = f'did you mean "{near}"?' if near else "the supported kinds are Pod and PodPolicy"
+        way_out = f'did you mean "{near}"?' if near else _KINDS
         report.error(document, ("kind",), f'unknown kind "{kind}": {way_out}')
         return None
     if version != ROOTS[kind]:
@@ -122,6 +128,18 @@ def _validate_policies(policies: list[_Declared], pods: list[_Declared], report:
     return models
 
 
+def _objects(declared: dict[str, list[_Declared]], report: Report) -> tuple[ObjectSpec, ...]:
+    objects = []
+    models: tuple[type[ConfigMap | Secret | PersistentVolumeClaim], ...] = (ConfigMap, Secret, PersistentVolumeClaim)
+    for model in models:
+        for one in declared[model.__name__]:
+            Rules(one.document, report).metadata()
+            valid = _validate(model, one.document, report)
+            if valid:
+                objects.append(convert.object_spec(valid, report.source, one.document.line))
+    return tuple(objects)
+
+
 def _validate(model: type[M], document: Document, report: Report) -> M | None:
     kept: Any = keep_supported(document, model.__name__, report)
     try:
@@ -135,9 +153,11 @@ def _runtime_names(built: list[tuple[Document, PodSpec]], report: Report) -> Non
     """Pods and containers share one name space in Podman."""
     taken = {spec.name: f'the pod "{spec.name}"' for _, spec in built}
     for document, spec in built:
-        for index, container in enumerate(spec.containers):
+        fields = [("initContainers", n) for n in range(len(spec.init_containers))]
+        fields += [("containers", n) for n in range(len(spec.containers))]
+        for (field, index), container in zip(fields, spec.every, strict=True):
             name = container.runtime_name
             if name in taken:
                 message = f'its name in Podman, "{name}", is that of {taken[name]} too: rename one'
-                report.error(document, ("spec", "containers", index, "name"), message)
+                report.error(document, ("spec", field, index, "name"), message)
             taken[name] = f'the container "{container.name}" of the pod "{spec.name}"'

@@ -28,9 +28,13 @@ class Report:
         self.warnings.append(Problem(self.source, document.line_of(path), render(path), _one_line(message)))
 
     def invalid(self, document: Document, error: ValidationError) -> None:
-        """Add every error of a validation."""
+        """Add every error of a validation; one about a Secret's data does not quote it."""
+        secret = isinstance(document.value, dict) and document.value.get("kind") == "Secret"
         for detail in error.errors(include_url=False):
-            path = tuple(detail["loc"])
+            path = tuple(step for step in detail["loc"] if step != "[key]")  # how pydantic says: the key, not the value
+            if secret and path[:1] in (("data",), ("stringData",)) and detail["type"] != "value_error":
+                self.error(document, path, "must be a string: put it in quotes")
+                continue
             self.error(document, path, _word(detail, document.raw(path)))
 
 

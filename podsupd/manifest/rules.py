@@ -30,9 +30,10 @@ class Rules:
 
     def pod(self) -> None:
         """Check a Pod."""
-        self._metadata()
+        self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(spec, "containers", ("spec",)))
+        inits = list(_items(spec, "initContainers", ("spec",)))
+        containers = [*_items(spec, "containers", ("spec",)), *inits]
         volumes = list(_items(spec, "volumes", ("spec",)))
         self._unique(containers, "name", "a container")
         self._unique(volumes, "name", "a volume")
@@ -41,14 +42,26 @@ class Rules:
             if len(sources) > 1:
                 self._error(path, f"a volume has one source, found {_listed(sources)}: keep one of them")
         known = {v["name"] for _, v in volumes if isinstance(v.get("name"), str)}
+        siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
-            self._container(path, container, known)
+            self._container(path, container, known, siblings)
+        for path, container in inits:
+            self._init(path, container)
+
+    def _init(self, path: Path, container: dict[str, Any]) -> None:
+        """Check that an init container that ends by itself asks for nothing that only what goes on running can have."""
+        if container.get("restartPolicy") == "Always":
+            return
+        for field in (*PROBES, "lifecycle"):
+            if container.get(field):
+                way_out = "remove it, or make it a sidecar with restartPolicy: Always"
+                self._error((*path, field), f"an init container ends before the next one starts: {way_out}")
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
-        self._metadata()
+        self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(_mapping(pod.value.get("spec")), "containers", ("spec",))) if pod else []
+        containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         probes = list(_items(spec, "probes", ("spec",)))
         self._unique(probes, "name", "a probe")
@@ -97,7 +110,8 @@ class Rules:
     def _error(self, path: Path, message: str) -> None:
         self.report.error(self.document, path, message)
 
-    def _metadata(self) -> None:
+    def metadata(self) -> None:
+        """Check the metadata of any document."""
         metadata = _mapping(self.root.get("metadata"))
         namespace = metadata.get("namespace")
         if isinstance(namespace, str) and namespace != "default":
@@ -131,7 +145,7 @@ class Rules:
             have = f'did you mean "{near}"?' if near else f"the pod has {_listed(sorted(known)) or 'none'}"
             self._error(path, f'there is no {what} of the name "{name}": {have}')
 
-    def _container(self, path: Path, container: dict[str, Any], volumes: set[str]) -> None:
+    def _container(self, path: Path, container: dict[str, Any], volumes: set[str], known: set[str]) -> None:
         ports = list(_items(container, "ports", path))
         self._unique(ports, "name", "a port")
         mounts = list(_items(container, "volumeMounts", path))
@@ -156,6 +170,8 @@ class Rules:
                 self.report.warning(self.document, (*at, "name"), message)
             elif isinstance(name, str):
                 seen[name] = self.document.line_of((*at, "name"))
+            of = _mapping(_mapping(variable.get("valueFrom")).get("resourceFieldRef")).get("containerName")
+            self._reference((*at, "valueFrom", "resourceFieldRef", "containerName"), of, known, "container")
         self._resources((*path, "resources"), _mapping(container.get("resources")))
 
     def _probe(self, path: Path, probe: dict[str, Any], ports: list[dict[str, Any]]) -> None:
@@ -184,7 +200,7 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
     """Check that the pods of a file publish no host port twice."""
     seen: list[tuple[int, int, str, str]] = []
     for pod in pods:
-        for path, container in _items(_mapping(pod.value.get("spec")), "containers", ("spec",)):
+        for path, container in _every(pod):
             for at, port in _items(container, "ports", path):
                 number, ip = port.get("hostPort"), port.get("hostIP") or ""
                 protocol = port.get("protocol") or "TCP"
@@ -201,6 +217,12 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
 
 def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
     return a[:2] == b[:2] and (a[2] == b[2] or not _ANY_ADDRESS.isdisjoint((a[2], b[2])))
+
+
+def _every(pod: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
+    spec = _mapping(pod.value.get("spec"))
+    yield from _items(spec, "initContainers", ("spec",))
+    yield from _items(spec, "containers", ("spec",))
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -4,16 +4,13 @@ Strict, nothing extra: `fields` has dropped what is ignored before. Rules betwee
 that Kubernetes takes 0 or an empty string for "not set", so does the conversion.
 """
 
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from podsupd.manifest import names
-from podsupd.manifest.quantities import parse_quantity
-
-_INT32 = 2**31 - 1
+from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quantity, Seconds, Word
+from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 
 
 def _port(value: object) -> int | str:
@@ -41,30 +38,12 @@ def _step(value: object) -> object:
     raise ValueError("must be None, RestartPod, {restartContainer: NAME} or {webhook: {url: URL}}")
 
 
-def _not_empty(value: str) -> str:
-    if not value:
-        raise ValueError("must not be empty")
-    return value
-
-
 def _absolute_or_empty(value: str) -> str:
     return names.absolute_path(value) if value else value
 
 
-Label = Annotated[str, AfterValidator(names.dns_label)]
-PodName = Annotated[str, AfterValidator(names.dns_subdomain)]
 PortRef = Annotated[int | str, PlainValidator(_port)]
 PortNumber = Annotated[int, AfterValidator(names.port_number)]
-Quantity = Annotated[Fraction, PlainValidator(parse_quantity)]
-Seconds = Annotated[int, Field(ge=0, le=_INT32)]
-Duration = Annotated[float, Field(ge=0, le=_INT32, allow_inf_nan=False)]
-Word = Annotated[str, AfterValidator(_not_empty)]
-
-
-class Model(BaseModel):
-    """Base of all: camelCase in the manifest, strict types, no surprise."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 class HttpHeader(Model):
@@ -105,7 +84,7 @@ class _Numbers(Model):
     timeout_seconds: Seconds = 0
     success_threshold: Seconds = 0
     failure_threshold: Seconds = 0
-    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=_INT32)] | None = None
+    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=INT32)] | None = None
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
 
@@ -124,13 +103,6 @@ class ContainerPort(Model):
     host_ip: Annotated[str, AfterValidator(names.ip_address)] = Field("", alias="hostIP")
     name: Annotated[str, AfterValidator(lambda v: names.port_name(v) if v else v)] = ""
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
-
-
-class EnvVar(Model):
-    """An environment variable."""
-
-    name: Annotated[str, AfterValidator(names.env_name)]
-    value: str = ""
 
 
 class ResourceList(Model):
@@ -171,6 +143,7 @@ class Container(Model):
     args: list[str] = []
     working_dir: Annotated[str, AfterValidator(_absolute_or_empty)] = ""
     env: list[EnvVar] = []
+    env_from: list[EnvFromSource] = []
     ports: list[ContainerPort] = []
     resources: Resources = Resources()
     volume_mounts: list[VolumeMount] = []
@@ -180,6 +153,7 @@ class Container(Model):
     lifecycle: Lifecycle = Lifecycle()
     stdin: bool = False
     tty: bool = False
+    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
 
 
 class HostPath(Model):
@@ -211,6 +185,7 @@ class Spec(Model):
     """The spec of a Pod."""
 
     containers: Annotated[list[Container], Field(min_length=1)]
+    init_containers: list[Container] = []
     volumes: list[Volume] = []
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30
@@ -280,7 +255,7 @@ class Backoff(Model):
     initial_seconds: Duration = 10.0
     max_seconds: Duration = 300.0
     reset_seconds: Duration = 600.0
-    recreate_after_failures: Annotated[int, Field(ge=1, le=_INT32)] = 5
+    recreate_after_failures: Annotated[int, Field(ge=1, le=INT32)] = 5
 
 
 class StopStep(Model):

@@ -59,7 +59,8 @@ def _later(names: str, way_out: str, *quiet: object) -> dict[str, Field]:
 _NO_SCHEDULER = "a single host has no scheduler"
 _NO_API = "there is no API server to set or read it"
 _REMOVE = "remove it"
-_STATIC_VOLUME = "use hostPath or emptyDir"
+_NO_PROVISIONER = "there is no provisioner: the claim is a volume of Podman by its name"
+_ACCESS_MODES = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
 
 _METADATA = {
     **_supported("name namespace labels annotations"),
@@ -72,7 +73,7 @@ _METADATA = {
 }
 
 _POD_SPEC = {
-    **_supported("containers:Container* volumes:Volume*"),
+    **_supported("containers:Container* initContainers:Container* volumes:Volume*"),
     **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace"),
     **_ignored(
         "affinity:Affinity nodeName nodeSelector tolerations:Toleration* schedulingGates:PodSchedulingGate* "
@@ -90,7 +91,6 @@ _POD_SPEC = {
     **_ignored("imagePullSecrets:LocalObjectReference*", "Podman's own auth.json holds the registries' credentials"),
     **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
     **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
-    **_later("initContainers:Container*", "do the step at the start of the container's own command"),
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
     **_later("hostNetwork", "publish ports with hostPort", False),
     **_later("hostPID hostIPC", _REMOVE, False),
@@ -108,15 +108,15 @@ _POD_SPEC = {
 }
 
 _CONTAINER = {
-    **_supported("name image imagePullPolicy command args workingDir env:EnvVar* ports:ContainerPort*"),
+    **_supported("name image imagePullPolicy command args workingDir env:EnvVar* envFrom:EnvFromSource*"),
+    **_supported("ports:ContainerPort*"),
     **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
-    **_supported("lifecycle:Lifecycle stdin tty"),
+    **_supported("lifecycle:Lifecycle stdin tty restartPolicy"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
     **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
-    **_later("envFrom:EnvFromSource*", "write the variables under env"),
-    **_later("restartPolicy restartPolicyRules:ContainerRestartRule*", "use the pod's spec.restartPolicy"),
+    **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
     **_later("securityContext:SecurityContext", _REMOVE, {}),
     **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
@@ -173,7 +173,19 @@ TABLE: dict[str, dict[str, Field]] = {
         **_later("preStop:LifecycleHandler", "do the step when the container's own command gets its stop signal"),
     },
     "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
-    "EnvVar": _supported("name value") | _later("valueFrom:EnvVarSource", "write the value as `value`"),
+    "EnvVar": _supported("name value valueFrom:EnvVarSource"),
+    "EnvVarSource": {
+        **_supported("configMapKeyRef:ConfigMapKeySelector fieldRef:ObjectFieldSelector"),
+        **_supported("resourceFieldRef:ResourceFieldSelector secretKeyRef:SecretKeySelector"),
+        **_later("fileKeyRef:FileKeySelector", "use configMapKeyRef or secretKeyRef"),
+    },
+    "ConfigMapKeySelector": _supported("key name optional"),
+    "SecretKeySelector": _supported("key name optional"),
+    "ObjectFieldSelector": _supported("apiVersion fieldPath"),
+    "ResourceFieldSelector": _supported("containerName divisor resource"),
+    "EnvFromSource": _supported("configMapRef:ConfigMapEnvSource prefix secretRef:SecretEnvSource"),
+    "ConfigMapEnvSource": _supported("name optional"),
+    "SecretEnvSource": _supported("name optional"),
     "ResourceRequirements": {
         **_supported("limits:ResourceList requests:ResourceList"),
         **_later("claims:ResourceClaim*", _REMOVE),
@@ -191,6 +203,19 @@ TABLE: dict[str, dict[str, Field]] = {
         **_later("mountPropagation", _REMOVE, "None"),
         **_later("recursiveReadOnly", "use readOnly", "Disabled"),
         **_later("bindMountOptions", _REMOVE),
+    },
+    "ConfigMap": _supported("apiVersion kind metadata:ObjectMeta data binaryData immutable"),
+    "Secret": _supported("apiVersion kind metadata:ObjectMeta data stringData immutable type"),
+    "PersistentVolumeClaim": {
+        **_supported("apiVersion kind metadata:ObjectMeta spec:PersistentVolumeClaimSpec"),
+        **_ignored("status:PersistentVolumeClaimStatus", _NO_API),
+    },
+    "PersistentVolumeClaimSpec": {
+        **_supported("volumeMode"),
+        **_ignored("accessModes", "one host mounts it", *([mode] for mode in _ACCESS_MODES)),
+        **_ignored("resources:VolumeResourceRequirements", "a volume of Podman takes what the disk has"),
+        **_ignored("selector:LabelSelector storageClassName volumeAttributesClassName volumeName", _NO_PROVISIONER),
+        **_later("dataSource:TypedLocalObjectReference dataSourceRef:TypedObjectReference", "fill the volume yourself"),
     },
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
@@ -236,18 +261,7 @@ _INNER = {
         "preferredDuringSchedulingIgnoredDuringExecution:WeightedPodAffinityTerm* "
         "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
     ),
-    "EnvVarSource": (
-        "configMapKeyRef:ConfigMapKeySelector fieldRef:ObjectFieldSelector fileKeyRef:FileKeySelector "
-        "resourceFieldRef:ResourceFieldSelector secretKeyRef:SecretKeySelector"
-    ),
-    "ConfigMapKeySelector": "key name optional",
-    "ObjectFieldSelector": "apiVersion fieldPath",
     "FileKeySelector": "key optional path volumeName",
-    "ResourceFieldSelector": "containerName divisor resource",
-    "SecretKeySelector": "key name optional",
-    "EnvFromSource": "configMapRef:ConfigMapEnvSource prefix secretRef:SecretEnvSource",
-    "ConfigMapEnvSource": "name optional",
-    "SecretEnvSource": "name optional",
     "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
     "SleepAction": "seconds",
     "GRPCAction": "mode port service",
@@ -299,11 +313,6 @@ _INNER = {
     "DownwardAPIVolumeFile": "fieldRef:ObjectFieldSelector mode path resourceFieldRef:ResourceFieldSelector user",
     "EphemeralVolumeSource": "volumeClaimTemplate:PersistentVolumeClaimTemplate",
     "PersistentVolumeClaimTemplate": "metadata:ObjectMeta spec:PersistentVolumeClaimSpec",
-    "PersistentVolumeClaimSpec": (
-        "accessModes dataSource:TypedLocalObjectReference dataSourceRef:TypedObjectReference "
-        "resources:VolumeResourceRequirements selector:LabelSelector storageClassName volumeAttributesClassName "
-        "volumeMode volumeName"
-    ),
     "TypedLocalObjectReference": "apiGroup kind name",
     "TypedObjectReference": "apiGroup kind name namespace",
     "VolumeResourceRequirements": "limits requests",
@@ -345,6 +354,10 @@ _INNER = {
     "SecretVolumeSource": "defaultMode defaultUser items:KeyToPath* optional secretName",
     "StorageOSVolumeSource": "fsType readOnly secretRef:LocalObjectReference volumeName volumeNamespace",
     "VsphereVirtualDiskVolumeSource": "fsType storagePolicyID storagePolicyName volumePath",
+    "PersistentVolumeClaimStatus": (
+        "accessModes allocatedResourceStatuses allocatedResources capacity conditions currentVolumeAttributesClassName "
+        "modifyVolumeStatus phase"
+    ),
     "PodStatus": (
         "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus "
         "hostIP hostIPs initContainerStatuses message nodeAllocatableResourceClaimStatuses nominatedNodeName "
@@ -354,22 +367,25 @@ _INNER = {
 }
 TABLE |= {name: _rows(Support.INHERITED, fields) for name, fields in _INNER.items() if name not in TABLE}
 
-ROOTS = {"Pod": "v1", "PodPolicy": "podsupd.io/v1"}
+ROOTS = {
+    "Pod": "v1",
+    "PodPolicy": "podsupd.io/v1",
+    "ConfigMap": "v1",
+    "Secret": "v1",
+    "PersistentVolumeClaim": "v1",
+}
 """The supported kinds, which are also names of types in the table, and their apiVersion."""
 
 _OTHER_KINDS = {
     "v1": (
-        "Binding ConfigMap Endpoints Event LimitRange List Namespace Node PersistentVolume PersistentVolumeClaim "
-        "PodTemplate ReplicationController ResourceQuota Secret Service ServiceAccount"
+        "Binding Endpoints Event LimitRange List Namespace Node PersistentVolume "
+        "PodTemplate ReplicationController ResourceQuota Service ServiceAccount"
     ),
     "apps/v1": "DaemonSet Deployment ReplicaSet StatefulSet ControllerRevision",
     "batch/v1": "CronJob Job",
     "networking.k8s.io/v1": "Ingress IngressClass NetworkPolicy",
 }
 _WAYS_OUT = {
-    "ConfigMap": "write the values under env, or put the files on the host and use a hostPath volume",
-    "Secret": "put the files on the host and use a hostPath volume",
-    "PersistentVolumeClaim": "use a hostPath volume",
     "Service": "publish ports with hostPort",
     "Ingress": "publish ports with hostPort",
     "List": "write each of its items as a document of its own",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.references import ObjectSpec
 from podsupd.model.spec import PodSpec
 
 
@@ -22,13 +23,24 @@ class Problem:
         return f"{self.source}:{self.line}: {where}{self.message}"
 
 
+Declared = PodSpec | ObjectSpec
+"""What a file declares."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """A manifest file after parsing: pods are complete only when there are no errors."""
+    """A manifest file after parsing: pods and objects are complete only when there are no errors."""
 
     pods: tuple[PodSpec, ...] = ()
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    objects: tuple[ObjectSpec, ...] = ()
+
+    @property
+    def declared(self) -> tuple[Declared, ...]:
+        """Pods, then objects."""
+        pods: tuple[Declared, ...] = self.pods
+        return pods + self.objects
 
 
 class FileStatus(StrEnum):
@@ -83,7 +95,7 @@ class FileState(StrEnum):
 class DesiredFile:
     """What is in force for one file.
 
-    pods: the specs in force (the last good ones when the file is invalid, pending, missing or held).
+    pods, objects: the specs in force (the last good ones when the file is invalid, pending, missing or held).
     text: the last good text, as saved in state.db; empty when there never was one.
     missing: by what (``""`` the file, else a pod's name) -> number of complete scans in a row without it.
     """
@@ -95,6 +107,13 @@ class DesiredFile:
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     missing: Mapping[str, int] = field(default_factory=dict)
+    objects: tuple[ObjectSpec, ...] = ()
+
+    @property
+    def declared(self) -> tuple[Declared, ...]:
+        """Pods, then objects."""
+        pods: tuple[Declared, ...] = self.pods
+        return pods + self.objects
 
     @property
     def last_good_used(self) -> bool:

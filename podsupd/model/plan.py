@@ -277,7 +277,9 @@ class ContainerMemory:
     start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
     wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
     grace_s, stop_spec, stop_signal: the manifest's last word, for a removal when the manifest is gone (Podman keeps
-    those of the creation). stop_signal: empty for what Podman says, the image's.
+    those of the creation). stop_signal: empty for what Podman says, the image's. sidecar: the manifest's last word too,
+    its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
+    current was first seen.
     """
 
     failures: int = 0
@@ -296,6 +298,8 @@ class ContainerMemory:
     grace_s: float | None = None
     stop_spec: StopSpec = field(default_factory=StopSpec)
     stop_signal: str = ""
+    sidecar: int | None = None
+    sandbox: Incarnation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +334,19 @@ class LadderMemory:
 
 @dataclass(frozen=True, slots=True)
 class PodMemory:
-    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers."""
+    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers.
+
+    initialized: the life of the infra container in which all init containers have done their work. ending_since:
+    boottime at which the pod's containers began to be stopped together; boot_id is that of this time.
+    """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     restart_generation: int = 0
     ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
+    initialized: Incarnation | None = None
+    ending_since: float | None = None
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ class SignalRecord:
 
     result: delivered, ignored, blocked, pending (not yet taken), already pending, lost.
     disposition: default, handler, ignored; None when it was not taken. cause: id of the record it was sent on from.
+    purpose: of one that podsupd sent, and not to stop a container: signal, forward or drill (model.sending.Purpose).
     """
 
     id: int
@@ -144,6 +145,7 @@ class SignalRecord:
     led_to: tuple[Consequence, ...] = ()
     count: int = 1
     fault: str = ""
+    purpose: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as the interface words it."""
@@ -161,6 +163,7 @@ class SignalRecord:
             "cause": self.cause,
             "led_to": [_consequence(c) for c in self.led_to],
             "count": self.count,
+            "purpose": self.purpose,
         }
 
 
@@ -199,8 +202,9 @@ class DeathCause:
     """Who ended a container's first process, by the kernel's word.
 
     text: for people (``SIGKILL from host process 'bash' (root)``), beginning with "after" when the process took the
-    signal and exited by itself. origin: of the sender, as in Party.
+    signal and exited by itself. origin: of the sender, as in Party. purpose: as in SignalRecord.
     """
 
     text: str
     origin: str
+    purpose: str = ""

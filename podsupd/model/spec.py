@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+
 
 class RestartPolicy(StrEnum):
     """Kubernetes' restartPolicy."""
@@ -209,6 +211,7 @@ class ContainerSpec:
     """One container; runtime_name is its name in Podman (``POD-NAME`` or bare).
 
     stop_signal: lifecycle.stopSignal, empty for the image's own. stdin: kept open though nobody writes to it.
+    restart_policy: its own, None for the pod's; an init container with Always is a sidecar.
     """
 
     name: str
@@ -218,7 +221,8 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     working_dir: str = ""
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, EnvValue], ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     mounts: tuple[VolumeMount, ...] = ()
     resources: Resources = Resources()
@@ -226,6 +230,7 @@ class ContainerSpec:
     stop_signal: str = ""
     stdin: bool = False
     tty: bool = False
+    restart_policy: RestartPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,7 @@ class Source:
 class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
+    objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
     after: pods that have to be Ready, or to have succeeded, before this one is started.
     """
 
@@ -266,18 +272,53 @@ class PodSpec:
     probes: tuple[ProbeSpec, ...] = ()
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
+    objects: tuple[ObjectSpec, ...] = ()
     after: tuple[str, ...] = ()
+    init_containers: tuple[ContainerSpec, ...] = ()
+
+    @property
+    def every(self) -> tuple[ContainerSpec, ...]:
+        """All containers: the init containers, sidecars among them, then the others."""
+        return self.init_containers + self.containers
+
+    @property
+    def places(self) -> tuple[tuple[str, ContainerSpec], ...]:
+        """All containers with their YAML paths."""
+        inits = ((f"spec.initContainers[{n}]", c) for n, c in enumerate(self.init_containers))
+        return (*inits, *((f"spec.containers[{n}]", c) for n, c in enumerate(self.containers)))
+
+    @property
+    def sidecars(self) -> tuple[ContainerSpec, ...]:
+        """Init containers that go on running beside the others, in the order of their starts."""
+        return tuple(c for c in self.init_containers if c.restart_policy is RestartPolicy.ALWAYS)
+
+    @property
+    def steps(self) -> tuple[ContainerSpec, ...]:
+        """Init containers that have to end well before the next one is started."""
+        return tuple(c for c in self.init_containers if c.restart_policy is not RestartPolicy.ALWAYS)
+
+    @property
+    def lasting(self) -> tuple[ContainerSpec, ...]:
+        """Containers that a pod in service consists of: sidecars and containers."""
+        return self.sidecars + self.containers
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
         """The containers' probes in order, then the PodPolicy's."""
-        return tuple(p for c in self.containers for p in c.probes) + self.probes
+        return tuple(p for c in self.every for p in c.probes) + self.probes
 
     @property
     def published_ports(self) -> tuple[PortSpec, ...]:
         """Ports that the pod publishes on the host."""
-        return tuple(p for c in self.containers for p in c.ports if p.host_port is not None)
+        return tuple(p for c in self.every for p in c.ports if p.host_port is not None)
 
     def container(self, name: str) -> ContainerSpec | None:
         """Return the container of that manifest name."""
-        return next((c for c in self.containers if c.name == name), None)
+        return next((c for c in self.every if c.name == name), None)
+
+    def policy_of(self, container: ContainerSpec) -> RestartPolicy:
+        """Return the restart policy that holds for a container; what an init container ended well is not repeated."""
+        own = container.restart_policy
+        if container.name not in {c.name for c in self.init_containers}:
+            return own or self.restart_policy
+        return own or (RestartPolicy.NEVER if self.restart_policy is RestartPolicy.NEVER else RestartPolicy.ON_FAILURE)

@@ -1,7 +1,7 @@
 """Protocols between the engine and the edges, in terms of the model: what one side may ask of the other."""
 
 from podsupd.ports.control import Control, Meter
-from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters
+from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters, SignalSender
 from podsupd.ports.probing import Attempt, Prober, ProbeTarget, WebhookPoster
 from podsupd.ports.runtime import Runtime
 from podsupd.ports.state import History, Persisted, SignalHistory, State
@@ -24,6 +24,7 @@ __all__ = [
     "Runtime",
     "Shelters",
     "SignalHistory",
+    "SignalSender",
     "State",
     "TraceBatch",
     "Tracer",

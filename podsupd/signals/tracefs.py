@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from podsupd import log
+from podsupd.core.signal_words import UNTRACED
 from podsupd.errors import TracingUnavailable
 from podsupd.model.signals import TraceEvent
 from podsupd.ports import TraceBatch
@@ -35,9 +35,6 @@ GATHER_S = 0.02
 HOLD_NS = 1_000_000
 """A record is kept so long before it is handed on, because one of another CPU may be older and not yet read."""
 TOTAL_KB, LEAST_KB, MOST_KB = 32_768, 256, 2_048
-# SIGCHLD and SIGURG (Go's preemption) are most of what flies on any host and tell nothing; 32 and 33 are the threads
-# library's own.
-NOISE = (signal.SIGCHLD.value, signal.SIGURG.value, 32, 33)
 _INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO (linux/proc_ns.h): the trace has the host's numbers
 
 
@@ -119,7 +116,7 @@ class TracefsTracer:
                 if name not in OPTIONAL:
                     raise TracingUnavailable(f"cannot trace signals: this kernel has no event {name}") from None
         self._decoder = Decoder(layouts)
-        quiet = " && ".join(f"sig != {number}" for number in NOISE)
+        quiet = " && ".join(f"sig != {number}" for number in sorted(UNTRACED))
         for name in layouts:
             if name.startswith("signal/"):
                 self._write(f"events/{name}/filter", quiet)

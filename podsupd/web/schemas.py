@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from podsupd.model.sending import Fate
+
 Json = dict[str, Any]
 
 _STRING: Json = {"type": "string"}
@@ -90,6 +92,8 @@ _PARTY = {
 }
 _ORIGINS: Json = {"enum": ["container", "infra", "exec", "host", "podsupd", "podman", "kernel", "unknown"]}
 
+_FATES = [fate.value for fate in Fate]
+
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
@@ -115,6 +119,7 @@ SCHEMAS: dict[str, Json] = {
             "shareProcessNamespace": _BOOLEAN,
         },
         {
+            "initContainers": _list(_CONTAINER_SPEC),
             "volumes": _list(
                 _object(
                     {"name": _STRING},
@@ -123,7 +128,7 @@ SCHEMAS: dict[str, Json] = {
                         "emptyDir": _object({}, {"medium": _STRING, "sizeLimit": _STRING}),
                     },
                 )
-            )
+            ),
         },
     ),
     "ContainerStatus": _object(
@@ -173,7 +178,7 @@ SCHEMAS: dict[str, Json] = {
                     "conditions": _list(_ref("Condition")),
                     "containerStatuses": _list(_ref("ContainerStatus")),
                 },
-                {"podIP": _STRING, "startTime": _TIME},
+                {"initContainerStatuses": _list(_ref("ContainerStatus")), "podIP": _STRING, "startTime": _TIME},
             ),
             "podsupd": _object(
                 {
@@ -267,6 +272,68 @@ SCHEMAS: dict[str, Json] = {
                 )
             ),
             "count": _INTEGER,
+            "purpose": {"enum": ["", "signal", "forward", "drill"]},
+        }
+    ),
+    "SignalRequest": {
+        **_object(
+            {"signal": {"type": ["string", "integer"], "description": "TERM, SIGTERM, 15 or RTMIN+3"}},
+            {
+                "container": _STRING,
+                "pid": {**_INTEGER, "minimum": 1, "description": "in the pod"},
+                "all": {**_BOOLEAN, "default": False, "description": "all processes, not only the first"},
+                "waitSeconds": {**_NUMBER, "default": 5, "minimum": 0, "maximum": 300},
+            },
+        ),
+    },
+    "SignalReport": _object(
+        {
+            "pod": _STRING,
+            "container": _maybe(_STRING),
+            "signal": _STRING,
+            "time": _TIME,
+            "got": _BOOLEAN,
+            "verdict": _STRING,
+            "traced": _BOOLEAN,
+            "waitedSeconds": _NUMBER,
+            "processes": _list(
+                _object(
+                    {
+                        "depth": _INTEGER,
+                        "container": _maybe(_STRING),
+                        "pid": _maybe(_INTEGER),
+                        "hostPID": _maybe(_INTEGER),
+                        "command": _STRING,
+                        "signal": _STRING,
+                        "fate": {"enum": _FATES},
+                        "takenAfterSeconds": _maybe(_NUMBER),
+                        "ended": _maybe(
+                            _object(
+                                {
+                                    "exitCode": _maybe(_INTEGER),
+                                    "signal": _maybe(_STRING),
+                                    "afterSeconds": _maybe(_NUMBER),
+                                }
+                            )
+                        ),
+                        "id": _maybe(_INTEGER),
+                        "message": _STRING,
+                    }
+                )
+            ),
+            "left": _list(
+                _object(
+                    {
+                        "container": _maybe(_STRING),
+                        "pid": _INTEGER,
+                        "hostPID": _INTEGER,
+                        "command": _STRING,
+                        "state": _STRING,
+                        "new": _BOOLEAN,
+                    }
+                )
+            ),
+            "note": _STRING,
         }
     ),
     "SignalList": _object({"items": _list(_ref("Signal"))}),

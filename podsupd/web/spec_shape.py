@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ResourceRef
 from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
@@ -28,6 +29,7 @@ _PROBE_FIELD = {
 def pod_spec(spec: PodSpec) -> Json:
     """Return the spec; a PodPolicy's probes are not part of it (they are in ``podsupd``)."""
     return {
+        **({"initContainers": [_container(c) for c in spec.init_containers]} if spec.init_containers else {}),
         "containers": [_container(c) for c in spec.containers],
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
@@ -42,16 +44,41 @@ def _container(spec: ContainerSpec) -> Json:
         "command": list(spec.command),
         "args": list(spec.args),
         "workingDir": spec.working_dir,
-        "env": [{"name": name, "value": value} for name, value in spec.env],
+        "env": [_variable(name, value) for name, value in spec.env],
+        "envFrom": [_variables(source) for source in spec.env_from],
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
         "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
+
+
+def _variable(name: str, value: EnvValue) -> Json:
+    """Return a variable; what it refers to is named, never told."""
+    match value:
+        case FieldRef(path=path):
+            source: Json = {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}
+        case ResourceRef(resource=resource, container=container, divisor=divisor):
+            source = {"resourceFieldRef": {"resource": resource, "divisor": str(divisor)}}
+            if container:
+                source["resourceFieldRef"]["containerName"] = container
+        case KeyRef(kind=kind, name=of, key=key, optional=optional):
+            ref: Json = {"name": of, "key": key} | ({"optional": True} if optional else {})
+            source = {"configMapKeyRef" if kind is ObjectKind.CONFIG_MAP else "secretKeyRef": ref}
+        case str():
+            return {"name": name, "value": value}
+    return {"name": name, "valueFrom": source}
+
+
+def _variables(source: EnvFrom) -> Json:
+    ref: Json = {"name": source.name} | ({"optional": True} if source.optional else {})
+    shape: Json = {"configMapRef" if source.kind is ObjectKind.CONFIG_MAP else "secretRef": ref}
+    return shape | ({"prefix": source.prefix} if source.prefix else {})
 
 
 def _port(spec: PortSpec) -> Json:

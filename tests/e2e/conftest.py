@@ -30,6 +30,18 @@ def owners(state: Path) -> list[str]:
     return list(json.loads(path.read_text()).values()) if path.exists() else []
 
 
+def clean(made: list[Daemon]) -> None:
+    """End these daemons and remove every pod and volume that they made."""
+    for daemon in made:
+        daemon.kill()
+    for daemon in made:
+        for owner in owners(daemon.state):
+            for pod in podman("pod", "ps", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
+                podman("pod", "rm", "-f", "-t", "0", pod, check=False)
+            for volume in podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
+                podman("volume", "rm", "-f", volume, check=False)
+
+
 @pytest.fixture
 def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """Return a maker of daemons; each ends with the test, and so does every pod that it made."""
@@ -42,14 +54,7 @@ def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         return made[-1]
 
     yield make
-    for daemon in made:
-        daemon.kill()
-    for daemon in made:
-        for owner in owners(daemon.state):
-            for pod in podman("pod", "ps", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
-                podman("pod", "rm", "-f", "-t", "0", pod, check=False)
-            for volume in podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
-                podman("volume", "rm", "-f", volume, check=False)
+    clean(made)
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podsupd.core.causes import cause_text, untraced
+from podsupd.core.drafts import Own, Watch
 from podsupd.core.membership import CLONE_INTO_CGROUP, CLONE_THREAD, Membership, container_of
-from podsupd.core.propagation import SETTLE_NS, STORM, Propagation, cause_text
+from podsupd.core.propagation import SETTLE_NS, STORM, Propagation
 from podsupd.model.signals import (
     Attached,
     Delivered,
@@ -223,6 +225,40 @@ def test_our_own_stop_through_podman_is_ours() -> None:
     assert (ours.sender.origin, theirs.sender.origin) == ("podsupd", "podman")
 
 
+def test_a_signal_of_our_own_is_told_with_its_purpose_and_what_it_led_to() -> None:
+    """What podsupd sends itself is told from a stop of its, and whatever is sent on from it is found."""
+    world = World()
+    world.proc[999] = facts(999, command="podsupd")
+    watch = Watch("signal")
+    world.ledger.own(Own(11, USR1, 5, watch))
+    world.feed(sent(6, 999, 11, USR1), Delivered(7, 11, USR1, 0, HANDLER), sent(8, 11, 12, HUP), sent(9, 999, 11, USR1))
+    ours, passed_on, other = world.all()
+    assert [(r.purpose, r.cause) for r in (ours, passed_on, other)] == [("signal", None), ("", ours.id), ("", None)]
+    assert [d.id for d in watch.drafts] == [ours.id, passed_on.id]
+    assert all(d.told and d.root == ours.id for d in watch.drafts)
+
+
+def test_a_forward_is_caused_by_what_it_forwards() -> None:
+    """One sent on by podsupd stands in the chain of the first, and the first's watch sees it too."""
+    world = World()
+    world.proc[999] = facts(999, command="podsupd")
+    world.ledger.wanted = frozenset({(MAIN, HUP)})
+    operators = Watch("drill")
+    world.ledger.own(Own(11, HUP, 1, operators))
+    world.feed(sent(2, 999, 11, HUP), sent(3, 500, 11, USR1))
+    (got,) = world.ledger.fresh()
+    assert world.ledger.fresh() == []
+    forward = Watch("forward", got)
+    world.ledger.own(Own(12, USR1, 4, forward))
+    world.feed(sent(5, 999, 12, USR1), Delivered(6, 12, KILL, 0, DEFAULT), Exited(7, 12, "sh"))
+    first, _, second = world.all()
+    assert (second.purpose, second.cause, second.target.container) == ("forward", first.id, "side")
+    assert [(c.kind, c.id) for c in first.led_to] == [("signal", second.id)]
+    assert [d.id for d in operators.drafts] == [first.id, second.id]
+    (end,) = world.ledger.exits()
+    assert (cause_text(end), end.purpose) == ("SIGUSR1 forwarded by podsupd", "drill")
+
+
 def test_an_out_of_memory_kill_is_the_kernels() -> None:
     """A container that hit its limit is not said to have killed itself."""
     world = World().feed(sent(1, 11, 11, KILL, code=0x80), OutOfMemory(2, 11))
@@ -251,6 +287,26 @@ def test_a_cause_reads_like_a_sentence(sender: Party, text: str) -> None:
     assert end.by is not None
     assert cause_text(replace(end, by=replace(end.by, sender=sender)), "podman stop") == text
     assert cause_text(replace(end, by=replace(end.by, sender=sender), handled=True), "podman stop") == f"after {text}"
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds", "exit_code", "text"),
+    [
+        (TERM, 0.5, 143, "SIGTERM from podsupd signal"),
+        (TERM, 20.0, 3, "after SIGTERM from podsupd signal"),
+        (TERM, 31.0, 3, None),
+        (USR1, 0.5, 3, None),
+        (KILL, 0.5, 137, "SIGKILL from podsupd signal"),
+        (KILL, 2.0, 137, None),
+        (TERM, -5.0, 143, None),
+    ],
+)
+def test_our_own_signal_explains_a_death_without_the_trace(
+    number: int, seconds: float, exit_code: int, text: str | None
+) -> None:
+    """Where nobody traces, an operator's signal is named when the death fits it, and not otherwise."""
+    cause = untraced(number, "signal", seconds, exit_code)
+    assert (cause and cause.text) == text
 
 
 def test_an_exit_is_put_down_to_who_asked_for_it() -> None:

@@ -92,7 +92,7 @@ def test_an_address_of_a_named_network_is_found() -> None:
     infra = recorded("infra_running")
     infra["NetworkSettings"]["IPAddress"] = ""
     infra["NetworkSettings"]["Networks"] = {"lan": {"IPAddress": "", "GlobalIPv6Address": "fd00::2"}}
-    assert shapes.pod_ip(infra) == "fd00::2"
+    assert shapes.pod_ips(infra) == ("fd00::2",)
 
 
 def test_missing_lists_are_empty() -> None:

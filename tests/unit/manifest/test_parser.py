@@ -203,7 +203,7 @@ def test_every_supported_field_arrives() -> None:
         command=("sh",),
         args=("-c", "$(GREETING)"),
         working_dir="/srv",
-        env=(("A", "2"), ("EMPTY", "")),
+        env=(("A", "1"), ("EMPTY", ""), ("A", "2")),
         ports=(PortSpec(80, "TCP", "web", 8080, "127.0.0.1"), PortSpec(53, "UDP")),
         mounts=(VolumeMount("host", "/srv", read_only=True), VolumeMount("tmp", "/tmp")),
         resources=Resources(500, 64 << 20, 500, 32 << 20),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podsupd.manifest import parse, schema
+from podsupd.manifest import env_schema, object_schema, parse, schema
 from podsupd.manifest.support import ROOTS, TABLE, Support
 
 API = json.loads(Path(__file__).with_name("kubernetes_pod_api.json").read_text(encoding="utf-8"))["types"]
@@ -20,7 +20,19 @@ MODELS = {
     "TCPSocketAction": schema.TcpSocket,
     "ExecAction": schema.Exec,
     "ContainerPort": schema.ContainerPort,
-    "EnvVar": schema.EnvVar,
+    "EnvVar": env_schema.EnvVar,
+    "EnvVarSource": env_schema.EnvVarSource,
+    "ConfigMapKeySelector": env_schema.KeySelector,
+    "SecretKeySelector": env_schema.KeySelector,
+    "ObjectFieldSelector": env_schema.EnvFieldSelector,
+    "ResourceFieldSelector": env_schema.ResourceFieldSelector,
+    "EnvFromSource": env_schema.EnvFromSource,
+    "ConfigMapEnvSource": env_schema.ObjectSelector,
+    "SecretEnvSource": env_schema.ObjectSelector,
+    "ConfigMap": object_schema.ConfigMap,
+    "Secret": object_schema.Secret,
+    "PersistentVolumeClaim": object_schema.PersistentVolumeClaim,
+    "PersistentVolumeClaimSpec": object_schema.ClaimSpec,
     "Lifecycle": schema.Lifecycle,
     "ResourceRequirements": schema.Resources,
     "ResourceList": schema.ResourceList,
