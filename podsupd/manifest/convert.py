@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from podsupd.manifest import schema
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
 from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ObjectSpec, ResourceRef
@@ -16,7 +17,10 @@ from podsupd.model.spec import (
     ExecCommand,
     FailureAction,
     FailureStep,
+    GrpcCheck,
+    Handler,
     HostPath,
+    HttpExpect,
     HttpGet,
     Ladder,
     PodSpec,
@@ -209,9 +213,9 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
-        vantage=Vantage.CONTAINER if probe.exec else Vantage(probe.vantage),
-        handler=_handler(probe, probe.exec, named),
-        container=probe.exec.container if probe.exec else None,
+        vantage=Vantage.CONTAINER if probe.exec and not host else Vantage(probe.vantage),
+        handler=_handler(probe, probe.exec, named, probe.expect),
+        container=(probe.exec.container or None) if probe.exec else None,
         initial_delay_s=float(probe.initial_delay_seconds),
         period_s=float(probe.period_seconds or 10),
         timeout_s=float(probe.timeout_seconds or 1),
@@ -244,8 +248,11 @@ def _step(step: schema.FailureStep) -> FailureStep:
 
 
 def _handler(
-    probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
-) -> HttpGet | TcpSocket | ExecCommand:
+    probe: schema.Probe | schema.PolicyProbe,
+    command: schema.Exec | None,
+    named: Ports,
+    expect: Expect | None = None,
+) -> Handler:
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
@@ -256,8 +263,21 @@ def _handler(
             scheme=get.scheme,
             host=get.host or None,
             headers=tuple((h.name, h.value) for h in get.http_headers),
+            expect=_expect(expect) if expect else None,
         )
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)
+    if probe.grpc:
+        return GrpcCheck(probe.grpc.port, probe.grpc.service)
     raise AssertionError("rules let a probe without a handler pass")
+
+
+def _expect(expect: Expect) -> HttpExpect:
+    return HttpExpect(
+        status=expect.status,
+        body_contains=expect.body_contains,
+        body_matches=expect.body_matches,
+        max_body_bytes=expect.max_body_bytes,
+        within_s=expect.within_seconds,
+    )

@@ -68,9 +68,13 @@ class Rules:
         for path, probe in probes:
             self._probe(path, probe, [port for _, c in containers for _, port in _items(c, "ports", ())])
             command = _mapping(probe.get("exec"))
-            if command and probe.get("from") == "Host":
-                way_out = "use from: Pod with exec.container, or httpGet or tcpSocket"
-                self._error((*path, "exec"), f"not supported yet from the host: {way_out}")
+            on_host = probe.get("from") == "Host"
+            if command and on_host and command.get("container"):
+                self._error((*path, "exec", "container"), "the command runs on the host: remove it, or from: Host")
+            elif command and not on_host and not command.get("container"):
+                self._error((*path, "exec"), "container is missing: name it, or write from: Host")
+            if probe.get("expect") is not None and probe.get("httpGet") is None:
+                self._error((*path, "expect"), "only what an httpGet answers can be expected: remove it")
             self._on_failure((*path, "onFailure"), _mapping(probe.get("onFailure")), known if pod else None)
             if pod:
                 self._reference((*path, "exec", "container"), command.get("container"), known, "container")
@@ -178,7 +182,7 @@ class Rules:
         handlers = [name for name in HANDLERS if probe.get(name) is not None]
         if len(handlers) != 1:
             has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
-            self._error(path, f"a probe has exactly one of exec, httpGet and tcpSocket, {has}")
+            self._error(path, f"a probe has exactly one of exec, httpGet, tcpSocket and grpc, {has}")
         known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
         for name in ("httpGet", "tcpSocket"):
             port = _mapping(probe.get(name)).get("port")

@@ -105,6 +105,21 @@ class StopSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpExpect:
+    """What an answer must be besides in time: status, both ends included; None is 200 to 399, redirects followed.
+
+    body_contains, body_matches: a substring and a regular expression that the first max_body_bytes of the body must
+    hold (empty: anything). within_s: how long the whole answer may take.
+    """
+
+    status: tuple[int, int] | None = None
+    body_contains: str = ""
+    body_matches: str = ""
+    max_body_bytes: int = 65536
+    within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpGet:
     """An HTTP GET; host None means the pod's IP for a container's probe, localhost for a PodPolicy's."""
 
@@ -113,6 +128,7 @@ class HttpGet:
     scheme: str = "HTTP"
     host: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    expect: HttpExpect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +140,35 @@ class TcpSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcCheck:
+    """A Check of gRPC's standard health protocol (``grpc.health.v1.Health``), without TLS; host as HttpGet's None."""
+
+    port: int
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExecCommand:
-    """A command in a container, without a shell."""
+    """A command in a container, or with Vantage.HOST on the host; without a shell."""
 
     command: tuple[str, ...]
+
+
+Handler = HttpGet | TcpSocket | GrpcCheck | ExecCommand
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
-    container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
+    container: the container that owns it (for exec: that it runs in); None for other pod-level probes.
     grace_s: of the stop that a failure brings about; None: the pod's. on_failure: only for PodPolicy probes.
     """
 
     name: str
     type: ProbeType
     vantage: Vantage
-    handler: HttpGet | TcpSocket | ExecCommand
+    handler: Handler
     container: str | None = None
     initial_delay_s: float = 0.0
     period_s: float = 10.0

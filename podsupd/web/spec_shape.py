@@ -7,6 +7,8 @@ from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
     ExecCommand,
+    GrpcCheck,
+    Handler,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -113,7 +115,7 @@ def _volume(spec: VolumeSpec) -> Json:
 
 def _probe(spec: ProbeSpec) -> Json:
     return {
-        **_handler(spec.handler),
+        **handler(spec.handler),
         "initialDelaySeconds": _number(spec.initial_delay_s),
         "periodSeconds": _number(spec.period_s),
         "timeoutSeconds": _number(spec.timeout_s),
@@ -128,7 +130,8 @@ def _number(seconds: float) -> float:
     return int(seconds) if float(seconds).is_integer() else seconds
 
 
-def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
+def handler(handler: Handler) -> Json:
+    """Return a probe's action as it stands in a manifest."""
     match handler:
         case HttpGet():
             get: Json = {"port": handler.port, "path": handler.path, "scheme": handler.scheme}
@@ -139,5 +142,7 @@ def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
             return {"httpGet": get}
         case TcpSocket():
             return {"tcpSocket": {"port": handler.port, **({"host": handler.host} if handler.host else {})}}
+        case GrpcCheck():
+            return {"grpc": {"port": handler.port, **({"service": handler.service} if handler.service else {})}}
         case ExecCommand():
             return {"exec": {"command": list(handler.command)}}
