@@ -52,9 +52,9 @@ def signal_name(exit_code: int) -> str | None:
         return None
 
 
-def _describe_exit(container: ObservedContainer) -> tuple[str, str]:
+def _describe_exit(container: ObservedContainer, *, out_of_memory: bool) -> tuple[str, str]:
     """Give Kubernetes' reason and a sentence for a death."""
-    if container.oom_killed:
+    if out_of_memory:
         return "OOMKilled", "killed by the kernel: out of memory"
     name = signal_name(container.exit_code)
     if container.exit_code == 0:
@@ -90,8 +90,10 @@ def _bury(
     cause: DeathCause | None,
 ) -> tuple[ContainerMemory, Note | None]:
     """Record a death once. cause: who ended it, where the kernel told."""
-    reason, message = _describe_exit(container)
-    if cause and not container.oom_killed:
+    # Podman's word depends on an event that it can miss (conmon on cgroup v1), the kernel's trace on being there.
+    out_of_memory = container.oom_killed or (cause is not None and cause.out_of_memory)
+    reason, message = _describe_exit(container, out_of_memory=out_of_memory)
+    if cause and not out_of_memory:
         message += f" {cause.text}" if cause.text.startswith("after ") else f": {cause.text}"
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
@@ -142,7 +144,7 @@ def _bury(
     kind = "Normal" if container.exit_code == 0 or wanted else "Warning"
     hint = ""
     by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
-    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not container.oom_killed:
+    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not out_of_memory:
         hint = f"; if that was you, `podsupd stop {pod}/{name}` makes it last"
     return buried, Note(kind, "Died", f"container {name} {message}{hint}", name)
 

@@ -262,7 +262,7 @@ SCHEMAS: dict[str, Json] = {
                         "signal": _maybe(_STRING),
                         "after_ms": _NUMBER,
                     },
-                    {"id": _INTEGER},
+                    {"id": _INTEGER, "core_dumped": _BOOLEAN},
                 )
             ),
             "count": _INTEGER,
