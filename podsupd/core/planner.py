@@ -73,6 +73,8 @@ def plan(
     draft = Draft(books.memory, books.notes, now)
     if _orphaned(draft, seen, facts):
         return draft.plan("ends what a container left behind that was removed by hand")
+    draft.actions += books.calls
+    draft.wake(books.wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
     if seen is None:
