@@ -135,6 +135,20 @@ def prune(
     ask.prune(Client(socket), output, confirm=confirm)
 
 
+@app.command(rich_help_panel="Manifests")
+@_answers
+def adopt(
+    *,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Take them over.")] = False,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> None:
+    """List pods made from this directory before the state directory was lost; with --confirm take them over."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    ask.adopt(Client(socket), output, confirm=confirm)
+
+
 @app.command(rich_help_panel="Pods")
 @_answers
 def status(

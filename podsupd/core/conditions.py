@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, health, initializing, naming
+from podsupd.core import containers, dependencies, health, initializing, ladder, naming
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import container_digest, pod_digest
@@ -11,6 +11,7 @@ from podsupd.core.probing import Result
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     ContainerMemory,
     CreateContainer,
     CreatePod,
@@ -72,6 +73,8 @@ def describe(action: Action) -> str:
             what = f"remove container {name}"
         case PullImage(image=image):
             what = f"pull image {image}"
+        case CallWebhook(webhook=webhook):
+            what = f"call {ladder.place(webhook)}"
     return f"{what}: {action.why}" if action.why else what
 
 
@@ -195,7 +198,7 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         failing = [p for p in policies if p.passing is False]
         unknown = [p for p in policies if p.passing is None]
         status = "False" if failing else ("Unknown" if unknown else "True")
-        texts = "; ".join(f"{p.name}: {p.message}" for p in failing)
+        texts = "; ".join(f"{p.name}: {p.message}{_standing(view, p.name)}" for p in failing)
         found.append(Condition("PolicyProbesPassing", status, "ProbeFailed" if failing else "", texts))
     if view.want is not None and view.want.after:
         waits = _waits_for_pods(view)
@@ -215,6 +218,12 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
     if view.stale:
         found.append(Condition("ObservationFresh", "False", "PodmanUnavailable", "Podman does not answer"))
     return tuple(found)
+
+
+def _standing(view: PodView, probe: str) -> str:
+    memory = view.memory.ladders.get(probe)
+    where = ladder.standing(memory) if memory else ""
+    return f" ({where})" if where else ""
 
 
 def derive(view: PodView, now: Now) -> PodStatus:

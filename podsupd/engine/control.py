@@ -250,6 +250,17 @@ class Engine:
             await self._desires.release(frozenset(held))
         return held
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        """Return our directory's pods of another owner id, with that id; with confirm take the ids for ours, for good.
+
+        Raises StateUnavailable when that cannot be saved.
+        """
+        found = self._fleet.estranged()
+        if confirm and found:
+            await self._fleet.adopt(found)
+            self._observer.poke()
+        return found
+
     # -- processes
 
     async def processes(self, pod: str) -> PodProcesses:

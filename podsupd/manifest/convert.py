@@ -16,11 +16,13 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    FailureStep,
     GrpcCheck,
     Handler,
     HostPath,
     HttpExpect,
     HttpGet,
+    Ladder,
     PodSpec,
     PortSpec,
     ProbeSpec,
@@ -36,6 +38,7 @@ from podsupd.model.spec import (
     Vantage,
     VolumeMount,
     VolumeSpec,
+    Webhook,
 )
 
 Ports = dict[str, int]
@@ -207,7 +210,6 @@ def _optional(value: int | None) -> float | None:
 def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ...]) -> ProbeSpec:
     host = probe.vantage == "Host"
     named = {p.name: p.host_port or p.container_port if host else p.container_port for c in containers for p in c.ports}
-    target = probe.on_failure["restartContainer"] if isinstance(probe.on_failure, dict) else None
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
@@ -220,9 +222,29 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
         grace_s=_optional(probe.termination_grace_period_seconds),
-        on_failure=FailureAction.RESTART_CONTAINER if target else FailureAction(str(probe.on_failure)),
-        target=target,
+        on_failure=_ladder(probe.on_failure),
     )
+
+
+def _ladder(failure: schema.OnFailure) -> Ladder:
+    """Build the ladder; a single step that restarts has the crash back-off for its cool-down."""
+    steps = tuple(_step(step) for step in failure.ladder or [failure])
+    if all(step.action is FailureAction.NONE for step in steps):
+        return Ladder()
+    several, tells = failure.ladder is not None, failure.webhook is not None
+    cooldown_s = failure.cooldown_seconds if failure.cooldown_seconds is not None else 60.0 * (several or tells)
+    reset_s = failure.reset_seconds if failure.reset_seconds is not None else 600.0 * several
+    return Ladder(steps, cooldown_s, reset_s)
+
+
+def _step(step: schema.FailureStep) -> FailureStep:
+    if step.restart_container:
+        return FailureStep(FailureAction.RESTART_CONTAINER, container=step.restart_container)
+    if step.webhook:
+        hook = step.webhook
+        webhook = Webhook(hook.url, float(hook.timeout_seconds), hook.retries)
+        return FailureStep(FailureAction.WEBHOOK, webhook=webhook)
+    return FailureStep(FailureAction(step.word or "None"))
 
 
 def _handler(

@@ -6,7 +6,7 @@ that Kubernetes takes 0 or an empty string for "not set", so does the conversion
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from podsupd.manifest import names
 from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quantity, Seconds, Word
@@ -24,12 +24,19 @@ def _port(value: object) -> int | str:
     raise ValueError("must be a number or the name of a port")
 
 
-def _on_failure(value: object) -> str | dict[str, str]:
+def _on_failure(value: object) -> object:
+    """Take the words for mappings; whatever has another shape is refused with all forms."""
     if value in ("None", "RestartPod"):
-        return str(value)
-    if isinstance(value, dict) and list(value) == ["restartContainer"] and isinstance(value["restartContainer"], str):
-        return dict(value)
-    raise ValueError("must be None, RestartPod or {restartContainer: NAME}")
+        return {"word": value}
+    if isinstance(value, dict):
+        return value
+    raise ValueError("must be None, RestartPod, {restartContainer: NAME}, {webhook: {url: URL}} or {ladder: [...]}")
+
+
+def _step(value: object) -> object:
+    if isinstance(value, dict) or value in ("None", "RestartPod"):
+        return _on_failure(value)
+    raise ValueError("must be None, RestartPod, {restartContainer: NAME} or {webhook: {url: URL}}")
 
 
 def _absolute_or_empty(value: str) -> str:
@@ -218,6 +225,30 @@ class PolicyExec(Exec):
     container: str = ""
 
 
+class Webhook(Model):
+    """Whom to tell by HTTP."""
+
+    url: Annotated[str, AfterValidator(names.http_url)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 10
+    retries: Annotated[int, Field(ge=0, le=10)] = 3
+
+
+class FailureStep(Model):
+    """What a failure does: a word (as `_on_failure` reads it), or one of the others."""
+
+    word: Literal["None", "RestartPod"] | None = None
+    restart_container: Word | None = None
+    webhook: Webhook | None = None
+
+
+class OnFailure(FailureStep):
+    """One step, or several in order."""
+
+    ladder: Annotated[list[Annotated[FailureStep, BeforeValidator(_step)]], Field(min_length=1)] | None = None
+    cooldown_seconds: Duration | None = None
+    reset_seconds: Duration | None = None
+
+
 class PolicyProbe(_Numbers):
     """A pod-level probe."""
 
@@ -225,7 +256,7 @@ class PolicyProbe(_Numbers):
     vantage: Literal["Host", "Pod"] = Field("Pod", alias="from")
     exec: PolicyExec | None = None
     expect: Expect | None = None
-    on_failure: Annotated[str | dict[str, str], PlainValidator(_on_failure)] = "None"
+    on_failure: Annotated[OnFailure, BeforeValidator(_on_failure)] = OnFailure(word="None")
 
 
 class Backoff(Model):

@@ -220,7 +220,12 @@ TABLE: dict[str, dict[str, Field]] = {
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
     "PodPolicySpec": _POLICY_SPEC,
-    "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec expect:PolicyExpect"),
+    "PolicyProbe": _PROBE | _supported("name from onFailure:PolicyOnFailure exec:PolicyExec expect:PolicyExpect"),
+    "PolicyOnFailure": _supported(
+        "restartContainer webhook:PolicyWebhook ladder:PolicyStep* cooldownSeconds resetSeconds"
+    ),
+    "PolicyStep": _supported("restartContainer webhook:PolicyWebhook"),
+    "PolicyWebhook": _supported("url timeoutSeconds retries"),
     "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),

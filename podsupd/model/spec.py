@@ -46,6 +46,38 @@ class FailureAction(StrEnum):
     NONE = "None"
     RESTART_POD = "RestartPod"
     RESTART_CONTAINER = "RestartContainer"
+    WEBHOOK = "Webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell by an HTTP POST; timeout_s: of each try, retries: further tries after the first."""
+
+    url: str
+    timeout_s: float = 10.0
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FailureStep:
+    """One step of a ladder; container: of RESTART_CONTAINER, webhook: of WEBHOOK."""
+
+    action: FailureAction
+    container: str | None = None
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What failures of a PodPolicy probe bring about, in order; without steps nothing.
+
+    cooldown_s: the least time between two steps. reset_s: how long the probe has to pass for the next failure to begin
+    at the first step again.
+    """
+
+    steps: tuple[FailureStep, ...] = ()
+    cooldown_s: float = 0.0
+    reset_s: float = 0.0
 
 
 class StopScope(StrEnum):
@@ -130,8 +162,7 @@ class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
     container: the container that owns it (for exec: that it runs in); None for other pod-level probes.
-    grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
-    target is the container of RESTART_CONTAINER.
+    grace_s: of the stop that a failure brings about; None: the pod's. on_failure: only for PodPolicy probes.
     """
 
     name: str
@@ -145,8 +176,7 @@ class ProbeSpec:
     success_threshold: int = 1
     failure_threshold: int = 3
     grace_s: float | None = None
-    on_failure: FailureAction = FailureAction.NONE
-    target: str | None = None
+    on_failure: Ladder = Ladder()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,13 @@ class Control(Protocol):
         """Return the removals held, by pod with the reason; with confirm release them."""
         ...
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        """Return our directory's pods of another owner id, with that id; with confirm take the ids for ours.
+
+        Raises StateUnavailable when that cannot be saved.
+        """
+        ...
+
     async def processes(self, pod: str) -> PodProcesses:
         """Return the tree of a pod's processes. Raises ProcessesUnavailable."""
         ...

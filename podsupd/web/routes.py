@@ -143,7 +143,16 @@ ROUTES: tuple[Route, ...] = (
         handlers.prune,
         "Say what removals are held, and with confirm release them",
         Answer(schema="Pruned"),
-        body="Prune",
+        body="Confirm",
+        errors=(503,),
+    ),
+    Route(
+        "POST",
+        "/v1/adopt",
+        handlers.adopt,
+        "Say which pods of the directory carry another owner id, and with confirm take them over",
+        Answer(schema="Adopted"),
+        body="Confirm",
         errors=(503,),
     ),
 )

@@ -99,7 +99,8 @@ _FATES = [fate.value for fate in Fate]
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
-    "Prune": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Confirm": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Adopted": _object({"confirmed": _BOOLEAN, "pods": _NAMED}),
     "Pruned": _object({"confirmed": _BOOLEAN, "held": _NAMED}),
     "ProbeRun": _object(
         {
@@ -282,7 +283,7 @@ SCHEMAS: dict[str, Json] = {
                         "signal": _maybe(_STRING),
                         "after_ms": _NUMBER,
                     },
-                    {"id": _INTEGER},
+                    {"id": _INTEGER, "core_dumped": _BOOLEAN},
                 )
             ),
             "count": _INTEGER,

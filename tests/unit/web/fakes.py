@@ -268,6 +268,7 @@ class FakeControl:
         default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
     held: dict[str, str] = field(default_factory=lambda: {"old-pod": "2 files vanished at once"})
+    estranged: dict[str, str] = field(default_factory=lambda: {"my-shared-pod": "0123456789abcdef0123456789abcdef"})
     files: tuple[DesiredFile, ...] = (
         DesiredFile(
             PATH,
@@ -341,6 +342,10 @@ class FakeControl:
     async def prune(self, *, confirm: bool) -> Mapping[str, str]:
         self.calls.append(("prune", confirm))
         return self.held
+
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        self.calls.append(("adopt", confirm))
+        return self.estranged
 
     async def processes(self, pod: str) -> PodProcesses:
         self._fail()
