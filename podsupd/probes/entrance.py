@@ -1,16 +1,25 @@
-"""Enters the network namespace of a process to make a socket there. Nothing but the standard library is imported here.
+"""Enters the network namespace of a process to make a socket there.
 
-Sources: setns(2), network_namespaces(7), pidfd_open(2).
+As a program (``python entrance.py FD``) it does so for somebody who may not: a rootless Podman's pods are in a user
+namespace, and only a process that is in it too, and has one thread, may enter their network. It takes requests on a
+socket and hands the sockets back as descriptors. So nothing but the standard library is imported here.
+
+Sources: setns(2), network_namespaces(7), user_namespaces(7), ioctl_ns(2), pidfd_open(2), unix(7).
 """
 
 import ctypes
 import errno
+import fcntl
 import os
 import select
 import socket
+import sys
 from collections import OrderedDict
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
+CLONE_NEWUSER = 0x10000000
+NS_GET_PARENT = 0xB702  # linux/nsfs.h
+REQUEST_LIMIT = 4096  # bytes
 MAX_HANDLES = 256  # pidfds kept open, one per infra process; the least used goes first
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -85,6 +94,50 @@ def setns(namespace: int, kind: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def join_user_namespace(pid: int) -> None:
+    """Move this process into the user namespace of ``pid``, or the outermost one of those that are not ours.
+
+    In that one we may enter the network of all that are inside of it, and there is no way back. Raises OSError.
+    """
+    own = os.stat("/proc/self/ns/user")  # noqa: PTH116  pathlib is not in here
+    found = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.path.samestat(os.fstat(found), own):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        while True:
+            outer = fcntl.ioctl(found, NS_GET_PARENT)
+            if os.path.samestat(os.fstat(outer), own):
+                os.close(outer)
+                break
+            os.close(found)
+            found = outer
+        setns(found, CLONE_NEWUSER)
+    finally:
+        os.close(found)
+
+
+def serve(channel: socket.socket) -> None:
+    """Answer requests ``PID FAMILY CONTAINER`` until the other side closes; the first one's user namespace is joined.
+
+    The answer is ``made`` with a descriptor, or ``enter ERRNO`` or ``socket ERRNO``.
+    """
+    entrance = Entrance()
+    joined = False
+    while request := channel.recv(REQUEST_LIMIT):
+        pid, family, container_id = request.decode().split(" ")
+        try:
+            if not joined:
+                join_user_namespace(int(pid))
+                joined = True
+            made = entrance.open(int(pid), int(family), container_id)
+        except OSError as error:
+            kind = "socket" if joined and not isinstance(error, NotEnteredError) else "enter"
+            channel.send(f"{kind} {error.errno}".encode())
+        else:
+            with made:
+                socket.send_fds(channel, [b"made"], [made.fileno()])
+
+
 def _alive(pidfd: int) -> bool:
     poll = select.poll()  # not select(): a daemon with many pods has descriptors above 1023
     poll.register(pidfd, select.POLLIN)
@@ -92,5 +145,19 @@ def _alive(pidfd: int) -> bool:
 
 
 def _belongs(pid: int, container_id: str) -> bool:
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:  # noqa: PTH123  pathlib is not in here, on purpose
-        return container_id in file.read()
+    """Say whether a process is a container's: by its cgroup, or where Podman makes none by its conmon's arguments."""
+    if container_id in _read(f"/proc/{pid}/cgroup"):
+        return True
+    stat = _read(f"/proc/{pid}/stat")
+    parent = stat[stat.rindex(")") + 2 :].split()[1]  # after a name in parentheses that can hold anything: proc(5)
+    return container_id in _read(f"/proc/{parent}/cmdline")
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  quicker than pathlib
+        return file.read()
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as ours:
+        serve(ours)
