@@ -221,6 +221,17 @@ def test_an_exec_that_was_met_before_the_container_is_told_from_it() -> None:
     assert world.one().sender.origin == "container"
 
 
+def test_an_exec_that_was_cloned_into_its_cgroup_and_is_gone_is_known_by_its_conmon() -> None:
+    """Under crun on cgroup v2 an exec of a millisecond has its container: conmon, which waits for it, names that."""
+    world = World()
+    world.proc[40] = facts(40, command="conmon", arguments=("/usr/bin/conmon", "-c", SIDE, "-e"))
+    world.feed(Forked(1, 40, 41, "conmon", 0), Execed(2, 41, 41, "/usr/bin/crun"))
+    world.feed(Forked(3, 41, 42, "crun", CLONE_INTO_CGROUP), Forked(4, 42, 43, "crun", 0))
+    world.feed(Execed(5, 43, 43, "/bin/kill"), sent(6, 43, 11, USR1), Exited(7, 43, "kill"), Exited(8, 42, "crun"))
+    sender = world.one().sender
+    assert (sender.origin, sender.container, sender.command, sender.host_pid) == ("exec", "side", "kill", 43)
+
+
 def test_busybox_that_runs_itself_keeps_its_name() -> None:
     """A shell's own commands are not all called exe."""
     world = World()
