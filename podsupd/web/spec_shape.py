@@ -16,6 +16,7 @@ from podsupd.model.spec import (
     TcpSocket,
     VolumeSpec,
 )
+from podsupd.web import spec_details as details
 
 Json = dict[str, Any]
 
@@ -34,6 +35,7 @@ def pod_spec(spec: PodSpec) -> Json:
         "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
         **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
+        **details.pod(spec),
     }
 
 
@@ -51,6 +53,7 @@ def _container(spec: ContainerSpec) -> Json:
         "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
         "stdin": spec.stdin,
         "tty": spec.tty,
+        "securityContext": details.security(spec.security),
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
