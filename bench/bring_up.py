@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.daemon import Daemon
 from bench.manifests import pod, settle, write, write_one
-from bench.podman_api import Watcher, wait
+from bench.podman_api import Watcher
 from bench.rows import Options, Row, samples
 
 name = "bring-up and take-down"
@@ -56,10 +56,9 @@ def _podsupd(options: Options, watcher: Watcher, pods: dict[str, Any]) -> Times:
     with tempfile.TemporaryDirectory() as directory, Daemon(options, Path(directory)) as daemon:
         paths = write(daemon.manifests, pods)
         settle()
-        began = time.monotonic()
+        began = time.time()
         daemon.start()
-        watcher.wait_running(2 * len(pods))
-        up = time.monotonic() - began
+        up = watcher.wait_running(2 * len(pods)) - began
         # Removal is held when all files vanish at once, so one stays. Two complete scans have to miss the others.
         write(daemon.manifests, keeper)
         watcher.wait_running(2 * len(pods) + 1)
@@ -92,13 +91,12 @@ def _one_file(watcher: Watcher, pods: dict[str, Any]) -> Times:
 
 
 def _timed(watcher: Watcher, containers: int, play: Callable[..., None]) -> Times:
-    began = time.monotonic()
+    began = time.time()
     play()
-    watcher.wait_running(containers)
-    up = time.monotonic() - began
+    up = watcher.wait_running(containers) - began
     began = time.monotonic()
     play("--down")
-    wait(lambda: not watcher.pods(), 60)
+    watcher.wait_no_pods()
     return up, time.monotonic() - began
 
 

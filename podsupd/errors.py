@@ -68,5 +68,13 @@ class ProcessesUnavailable(PodsupdError):  # noqa: N818  as TracingUnavailable
     """The containers' processes cannot be looked at from here: say what is missing."""
 
 
+class SignalRefused(PodsupdError):  # noqa: N818  as TracingUnavailable
+    """A signal cannot be sent to whom it is meant for as things are (nobody of it runs, a drill is under way)."""
+
+
 class StateUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """state.db cannot be written: no destructive action until it can, everything else goes on."""
+
+
+class WebhookFailed(PodsupdError):  # noqa: N818  as the others
+    """Nobody took the call, however often it was tried: told, and not tried again."""

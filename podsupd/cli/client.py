@@ -49,9 +49,9 @@ class Client:
         """Get a JSON document; parameters that are None are left out."""
         return self._json("GET", path, None, timeout_s, query)
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def post(self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = REQUEST_TIMEOUT_S) -> Any:
         """Post, and return the JSON document of the answer."""
-        return self._json("POST", path, body, REQUEST_TIMEOUT_S, {})
+        return self._json("POST", path, body, timeout_s, {})
 
     @contextmanager
     def stream(self, path: str, timeout_s: float | None, **query: Any) -> Iterator[Iterator[str]]:

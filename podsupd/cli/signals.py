@@ -9,6 +9,7 @@ from podsupd.cli import output
 from podsupd.cli.client import STREAM_TIMEOUT_S, Client, NoDaemonError, pod_path
 from podsupd.cli.events import server_sent
 from podsupd.cli.plain import Format, complain, machine
+from podsupd.core.signal_words import duration
 
 Json = dict[str, Any]
 
@@ -80,7 +81,7 @@ def _sender(record: Json) -> str:
         case "kernel":
             return "kernel"
         case "podsupd":
-            return "podsupd"
+            return f"podsupd {record['purpose']}".rstrip()
         case "container" | "host":
             return _process(party)
         case "exec":
@@ -94,7 +95,7 @@ def _sender(record: Json) -> str:
 def _fate(record: Json) -> str:
     if record["result"] != "delivered" or record["disposition"] is None:
         return str(record["result"])
-    late = "" if record["latency_us"] is None else f", {_duration(record['latency_us'] / 1000)}"
+    late = "" if record["latency_us"] is None else f", {duration(record['latency_us'] / 1e6)}"
     return f"{record['disposition']}{late}"
 
 
@@ -104,20 +105,14 @@ def _led_to(record: Json) -> str:
 
 def _consequences(items: Iterable[Json]) -> Iterable[str]:
     for item in items:
-        after = _duration(item["after_ms"])
+        after = duration(item["after_ms"] / 1e3)
         if item["kind"] == "signal":
             yield f"{item['signal']} to {item['container'] or 'host'}[{item['pid'] or '?'}] after {after}"
         elif item["signal"]:
-            yield f"ended after {after}"
+            yield f"ended after {after}" + (" (core dumped)" if item.get("core_dumped") else "")
         else:
             code = "" if item["exit_code"] is None else f" {item['exit_code']}"
             yield f"exit{code} after {after}"
-
-
-def _duration(milliseconds: float) -> str:
-    if milliseconds < 1:
-        return f"{milliseconds * 1000:.0f} us"
-    return f"{milliseconds:.1f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"  # noqa: PLR2004
 
 
 def _plain(name: str) -> str:

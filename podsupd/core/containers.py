@@ -192,7 +192,7 @@ def _create(
     return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 
 
-def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
+def _start(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
     name = container.label(CONTAINER_LABEL)
     if memory.not_before > now.boottime and memory.boot_id == now.boot_id:
         left = memory.not_before - now.boottime
@@ -202,7 +202,7 @@ def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, 
         why = f"made anew after {memory.failures} failures in a row"
         note = Note("Warning", "Recreating", f"container {name} is {why}", name)
         return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
-    why = "it is created" if not container.state.dead else f"restartPolicy {pod.restart_policy}"
+    why = "it is created" if not container.state.dead else f"restartPolicy {policy}"
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
 
 
@@ -272,6 +272,6 @@ def bring_up(
             mine = replace(mine, stop=None)
         wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
         return Decision(mine, wake_at=wake)
-    if container.state.dead and not restarts(pod.restart_policy, container, mine):
+    if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
         return Decision(mine)
-    return _start(pod, container, mine, now)
+    return _start(pod.policy_of(spec), container, mine, now)

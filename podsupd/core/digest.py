@@ -91,6 +91,7 @@ def pod_digest(pod: PodSpec) -> str:
             "ports": [] if pod.network.host_network else sorted(ports, key=json.dumps),
             "network": _changed(pod.network),
             "sysctls": [list(pair) for pair in pod.security.sysctls if pair[0].startswith("net.")],
+            "initContainers": [container_digest(pod, step) for step in pod.steps],
         }
     )
 

@@ -225,6 +225,7 @@ class _Forest:
             ignored=signal_names(record.ignored),
             blocked=signal_names(record.blocked),
             pending=signal_names(record.pending),
+            start_ticks=record.start_ticks,
         )
 
     def _inside(self, record: ProcessRecord) -> int:

@@ -6,14 +6,19 @@ What follows later (a process that takes its time to exit) amends the record und
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from podsupd.core import signal_words as words
+from podsupd.core.causes import FirstExit
+from podsupd.core.drafts import Draft, Own, chained, follow
+from podsupd.core.endings import Endings
 from podsupd.core.membership import Look, Membership, Process
+from podsupd.model.sending import Purpose
 from podsupd.model.signals import (
     Attached,
     Consequence,
     Delivered,
+    Ended,
     Execed,
     Exited,
     Forked,
@@ -36,68 +41,14 @@ STORM = 20
 STORM_NS = 1_000_000_000
 LED_TO_MAX = 64
 TAKEN_MAX = 8
+OUT_OF_MEMORY = "out of memory"
+OWN_MAX = 8192
+"""Twice the processes that are read of one pod (signals.processes)."""
 SIGKILL = 9
 _RESULTS = {0: "delivered", 1: "ignored", 2: "already pending"}
 
 Stamp = Callable[[int], tuple[int, str]]
 """From ns of CLOCK_MONOTONIC to a new id and RFC 3339 text."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """A signal whose fate is not settled yet."""
-
-    id: int
-    at: int
-    time: str
-    number: int
-    code: int
-    pod: str
-    sender: Party
-    target: Party
-    sender_tgid: int
-    target_tgid: int
-    container_id: str
-    result: str
-    disposition: str | None = None
-    taken: int | None = None
-    cause: int | None = None
-    fault: str = ""
-    told: bool = False
-    led_to: list[Consequence] = field(default_factory=list)
-    count: int = 1
-    due: int = 0  # when it is told
-
-    def record(self) -> SignalRecord:
-        """Return it as it is shown."""
-        latency = None if self.taken is None else max(0, (self.taken - self.at) // 1000)
-        return SignalRecord(
-            self.id,
-            self.time,
-            self.pod,
-            words.name(self.number),
-            words.code(self.code, self.number),
-            self.sender,
-            self.target,
-            self.result,
-            self.disposition,
-            latency,
-            self.cause,
-            tuple(self.led_to),
-            self.count,
-            self.fault,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class FirstExit:
-    """The end of a first process. by: the signal that explains it; handled: it exited by itself after that."""
-
-    container_id: str
-    at: int
-    by: SignalRecord | None
-    handled: bool
-    command: str = ""
 
 
 class Propagation:
@@ -114,7 +65,12 @@ class Propagation:
         self._storms: OrderedDict[tuple[object, ...], tuple[int, int, list[Draft]]] = OrderedDict()
         self._counts: dict[int, int] = {}
         self._announced: deque[tuple[str, str, int]] = deque(maxlen=64)
+        self._own: deque[Own] = deque(maxlen=OWN_MAX)
         self._exits: list[FirstExit] = []
+        self._endings = Endings()
+        self._fresh: list[Draft] = []
+        self.wanted: frozenset[tuple[str, int]] = frozenset()
+        """Container ids and signals whose sending is handed out by ``fresh``."""
         self._ended_by: OrderedDict[str, tuple[Draft, int]] = OrderedDict()
 
     def feed(self, event: TraceEvent) -> None:
@@ -136,10 +92,28 @@ class Propagation:
                 self._processes.attached(event)
             case OutOfMemory():
                 self._out_of_memory(event)
+            case Ended():
+                self._endings.take(event)
 
     def announce(self, container_id: str, signal: str, at: int) -> None:
         """Take note that podsupd is about to ask Podman for a signal: the runtime that sends it does so for us."""
         self._announced.append((container_id, signal, at))
+
+    def own(self, signal: Own) -> None:
+        """Take note that podsupd is about to send a signal itself."""
+        self._own.append(signal)
+
+    def _claim(self, draft: Draft) -> None:
+        """Find the note of a signal that podsupd sent itself."""
+        for note in self._own:
+            fits = (note.target, note.number) == (draft.target_tgid, draft.number)
+            if fits and 0 <= draft.at - note.at <= ANNOUNCED_NS:
+                self._own.remove(note)
+                draft.purpose = note.watch.purpose
+                follow(draft, note.watch)
+                if note.watch.cause is not None:
+                    self._follow(note.watch.cause, chained(note.watch.cause, draft))
+                return
 
     def _ours(self, target: Process | None, event: Generated) -> bool:
         if target is None or not self._processes.first(target):
@@ -181,12 +155,17 @@ class Propagation:
             _RESULTS.get(event.result, "lost"),
             fault=words.fault(event.code, event.signal),
             due=event.at + SETTLE_NS,
+            root=number,
         )
         if draft.result == "ignored":
             draft.disposition = "ignored"
         if sender is not None and by.host_pid is not None:
             self._sent_on(sender, draft)
+        elif by.origin == "podsupd":
+            self._claim(draft)
         self._open.append(draft)
+        if (draft.container_id, draft.number) in self.wanted:
+            self._fresh.append(draft)
         if draft.result == "delivered" and target is not None:
             self._waiting.setdefault(target.tgid, []).append(draft)
 
@@ -206,18 +185,7 @@ class Propagation:
             for cause in reversed(self._taken.get(tgid, ())):
                 handled = cause.taken is not None and cause.disposition == "handler"
                 if handled and cause.taken is not None and cause.taken <= born and draft.at - cause.taken <= CHAIN_NS:
-                    draft.cause = cause.id
-                    after = (draft.at - cause.at) / 1e6
-                    follows = Consequence(
-                        "signal",
-                        draft.target.container,
-                        draft.target.pid,
-                        round(after, 3),
-                        None,
-                        words.name(draft.number),
-                        draft.id,
-                    )
-                    self._follow(cause, follows)
+                    self._follow(cause, chained(cause, draft))
                     return
             process = self._processes.process(tgid)
             if process is None or not process.born:
@@ -257,7 +225,7 @@ class Propagation:
         known = [*self._taken.get(process.tgid, ()), *self._waiting.get(process.tgid, ())]
         for draft in known[::-1]:
             if draft.number == SIGKILL:
-                draft.sender, draft.fault = Party(origin="kernel"), "out of memory"
+                draft.sender, draft.fault = Party(origin="kernel"), OUT_OF_MEMORY
                 return
 
     # -- what followed
@@ -270,15 +238,15 @@ class Propagation:
         taken = self._taken.pop(process.tgid, deque())
         killed = next((d for d in taken if d.disposition == "default" and words.fatal(d.number)), None)
         by = killed or _asked(taken, at)
+        code, core_dumped = self._endings.of(process.tgid, at)
         if by is not None:
             ended_by = words.name(by.number) if killed else None
             after = round((at - by.at) / 1e6, 3)
-            container = process.container or None
-            self._follow(by, Consequence("exit", container, process.pid, after, None, ended_by))
+            end = Consequence("exit", process.container or None, process.pid, after, code, ended_by)
+            self._follow(by, replace(end, core_dumped=core_dumped))
         if self._processes.first(process):
-            first = FirstExit(
-                process.container_id, at, by.record() if by else None, handled=killed is None, command=process.command
-            )
+            told, purpose = (by.record(), _purpose(by)) if by else (None, "")
+            first = FirstExit(process.container_id, at, told, killed is None, process.command, purpose, core_dumped)
             self._exits.append(first)
             if by is not None and killed is None:
                 self._ended_by[process.container_id] = (by, len(by.led_to) - 1)
@@ -370,6 +338,11 @@ class Propagation:
         self._amended.clear()
         return changed
 
+    def fresh(self) -> list[Draft]:
+        """Return the signals that are ``wanted`` and were sent since the last call; their fates are not known yet."""
+        found, self._fresh = self._fresh, []
+        return found
+
     def exits(self) -> list[FirstExit]:
         """Return the ends of first processes since the last call."""
         found, self._exits = self._exits, []
@@ -379,6 +352,11 @@ class Propagation:
     def busy(self) -> bool:
         """Say whether signals wait to be told."""
         return bool(self._open or self._storms)
+
+
+def _purpose(by: Draft) -> str:
+    drilled = by.watch is not None and by.watch.first_purpose == Purpose.DRILL
+    return Purpose.DRILL if drilled else by.purpose
 
 
 def _asked(taken: Iterable[Draft], at: int) -> Draft | None:
@@ -392,35 +370,3 @@ def _asked(taken: Iterable[Draft], at: int) -> Draft | None:
     recent = [d for d in handled if at - d.at <= CHAIN_NS and d.sender.origin != "kernel"]
     found = asking or recent
     return found[-1] if found else None
-
-
-def cause_text(end: FirstExit, runtime_command: str = "") -> str:
-    """Say in a person's words who ended a first process; empty when no signal explains it."""
-    record = end.by
-    if record is None:
-        return ""
-    words_ = f"{record.signal} {_from(record, runtime_command)}"
-    return f"after {words_}" if end.handled else words_
-
-
-def _from(record: SignalRecord, runtime_command: str) -> str:
-    sender = record.sender
-    if sender.host_pid is not None and sender.host_pid == record.target.host_pid:
-        return "from itself"
-    match sender.origin:
-        case "kernel":
-            return f"by the kernel: {record.fault}" if record.fault else "by the kernel"
-        case "container":
-            return f"from container {sender.container}"
-        case "infra":
-            return "from the pod's infra container"
-        case "exec":
-            return f"from '{sender.command}' executed in container {sender.container or 'infra'}"
-        case "podsupd":
-            return "from podsupd"
-        case "podman":
-            return f"from {runtime_command or 'podman'}"
-        case "host":
-            return f"from host process '{sender.command}'" + (f" ({sender.user})" if sender.user else "")
-        case _:
-            return "from an unknown sender"

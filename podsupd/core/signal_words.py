@@ -1,5 +1,6 @@
 """The kernel's numbers for signals, in words (signal(7), sigaction(2))."""
 
+import difflib
 import signal
 
 _CODES = {
@@ -38,8 +39,41 @@ HARMLESS = frozenset(
 """Signals whose default does not end a process."""
 
 
+IGNORED_BY_DEFAULT = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH})
+"""Signals that a process without a handler does not get."""
+
 ENDINGS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 """Signals by which a process is asked to end."""
+
+
+UNTRACED = frozenset({signal.SIGCHLD.value, signal.SIGURG.value, 32, 33})
+"""Never recorded. SIGCHLD and SIGURG (Go's preemption) are most of what flies on any host and tell nothing; 32 and 33
+are the threads library's own."""
+
+LAST = 64
+
+
+def parse(text: str) -> int:
+    """Return the number of TERM, SIGTERM, 15, RTMIN+3 or SIGRTMAX-1, in any case. Raises ValueError."""
+    word = text.strip().upper()
+    if word.isdecimal():
+        if 1 <= int(word) <= LAST:
+            return int(word)
+        raise ValueError(f"cannot use the signal {text}: the signals are 1 to {LAST}")
+    plain = word.removeprefix("SIG")
+    for base, sign in (("RTMIN", "+"), ("RTMAX", "-")):
+        end, found, distance = plain.partition(sign)
+        if found and end == base and distance.isdecimal():
+            at = signal.Signals[f"SIG{base}"] + int(f"{sign}{distance}")
+            if signal.SIGRTMIN <= at <= signal.SIGRTMAX:
+                return int(at)
+            most = signal.SIGRTMAX - signal.SIGRTMIN
+            raise ValueError(f"cannot use the signal {text}: the distance is at most {most}")
+    if f"SIG{plain}" in signal.Signals.__members__:
+        return int(signal.Signals[f"SIG{plain}"])
+    near = difflib.get_close_matches(plain, [member[3:] for member in signal.Signals.__members__], 1)
+    hint = f"did you mean SIG{near[0]}?" if near else "use a name as kill -l has it, a number, or SIGRTMIN+n"
+    raise ValueError(f"cannot use the signal {text}: there is none of that name; {hint}")
 
 
 def name(number: int) -> str:
@@ -84,3 +118,10 @@ def by_kernel(number: int) -> bool:
 def fatal(number: int) -> bool:
     """Say whether the default action of a signal ends the process."""
     return number not in HARMLESS
+
+
+def duration(seconds: float) -> str:
+    """Say a short time with the unit that fits it."""
+    if seconds < 1e-3:  # noqa: PLR2004  a millisecond
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

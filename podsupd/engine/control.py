@@ -15,11 +15,14 @@ from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
+from podsupd.engine.sending import Sending
+from podsupd.engine.sending import Tools as SendingTools
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, PodMemory
 from podsupd.model.processes import PodProcesses, ProcessCount
+from podsupd.model.sending import SignalReport, SignalRequest
 from podsupd.model.signals import SignalRecord
 from podsupd.model.status import (
     Change,
@@ -32,7 +35,7 @@ from podsupd.model.status import (
     PodPlan,
     PodStatus,
 )
-from podsupd.ports import Clock, Runtime
+from podsupd.ports import Clock, Processes, Runtime, SignalSender
 
 logger = log.get("control")
 
@@ -46,6 +49,8 @@ class Insight:
     processes: ProcessMap
     ledger: Ledger
     prober: ProbeScheduler
+    sender: SignalSender
+    exits: Processes
 
 
 class Engine:
@@ -73,6 +78,9 @@ class Engine:
         self._ledger = insight.ledger
         self._prober = insight.prober
         self._changes = Changes()
+        self._sending = Sending(
+            SendingTools(insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
+        )
 
     # -- health
 
@@ -189,7 +197,7 @@ class Engine:
         if worker is None:
             known = ", ".join(sorted(self._fleet.workers)) or "none"
             raise LookupError(f"no pod is named {pod} (known: {known})")
-        names = [c.name for c in worker.want.containers] if worker.want else []
+        names = [c.name for c in worker.want.every] if worker.want else []
         if container is not None and container not in names:
             raise LookupError(f"pod {pod} has no container {container} (it has: {', '.join(names) or 'none'})")
         return worker
@@ -197,6 +205,8 @@ class Engine:
     async def change(self, verb: str, pod: str, container: str | None) -> Change:
         """Edit the intent (restart, stop, start); saved before this returns. Raises LookupError, StateUnavailable."""
         worker = self._worker(pod, container)
+        if worker.want and container in {c.name for c in worker.want.steps}:
+            raise LookupError(f"container {container} of pod {pod} is an init container, which ends by itself")
         change = self._changes.add(verb, worker.view(), container)
         await self._fleet.intend(pod, _edited(worker, verb, container))
         return change
@@ -250,6 +260,17 @@ class Engine:
         """Return what count_processes counted last, by pod; empty where processes cannot be looked at."""
         return self._processes.counts()
 
+    # -- signals
+
+    def _view(self, pod: str) -> PodView | None:
+        worker = self._fleet.workers.get(pod)
+        return worker.view() if worker else None
+
+    async def signal(self, request: SignalRequest) -> SignalReport:
+        """Send a signal and return what came of it. Raises LookupError, SignalRefused, ProcessesUnavailable."""
+        self._worker(request.pod, request.container)
+        return await self._sending.send(request)
+
     # -- history and logs
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
@@ -295,8 +316,6 @@ def _edited(worker: Worker, verb: str, container: str | None) -> Intent:
     if container is None:
         intent = replace(intent, stopped=False, stopped_containers=frozenset())
     else:
-        others = (
-            {c.name for c in worker.want.containers} if intent.stopped and worker.want else intent.stopped_containers
-        )
+        others = {c.name for c in worker.want.lasting} if intent.stopped and worker.want else intent.stopped_containers
         intent = replace(intent, stopped=False, stopped_containers=frozenset(others) - {container})
     return bump(intent, container) if verb == "restart" else intent

@@ -27,9 +27,9 @@ class Broadcast:
         for waiter in self._waiters:
             waiter.set()
 
-    def join(self) -> asyncio.Event:
-        """Return an Event that is set at every notify until ``leave``; the waiter clears it."""
-        waiter = asyncio.Event()
+    def join(self, waiter: asyncio.Event | None = None) -> asyncio.Event:
+        """Return an Event (the one given) that is set at every notify until ``leave``; the waiter clears it."""
+        waiter = waiter or asyncio.Event()
         self._waiters.add(waiter)
         return waiter
 

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 
 from podsupd import log
 from podsupd.core import naming
+from podsupd.core.causes import cause_text, untraced
+from podsupd.core.drafts import Own, Watch
 from podsupd.core.membership import Membership
-from podsupd.core.propagation import Propagation, cause_text
+from podsupd.core.propagation import OUT_OF_MEMORY, Propagation
 from podsupd.engine.events import PAGE, RECENT, Broadcast
 from podsupd.engine.tasks import pause
 from podsupd.errors import TracingUnavailable
-from podsupd.model.observed import ObservedPod
+from podsupd.model.observed import ObservedContainer, ObservedPod
 from podsupd.model.signals import DeathCause, Life, SignalRecord
 from podsupd.model.status import Condition
 from podsupd.ports import Meter, ProcessLook, SignalHistory, Tracer
@@ -54,6 +56,7 @@ class Ledger:
         self._offset = 0
         self._last_id = 0
         self._causes: OrderedDict[str, tuple[float, DeathCause]] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[float, int, str]] = OrderedDict()
         self._waited: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._fault = "signals.tracer is off" if wanted == "off" else "not begun yet"
         self.up = False
@@ -138,7 +141,7 @@ class Ledger:
                 command = self._processes.runtime_command(end.by.sender.host_pid)
             self._causes[end.container_id] = (
                 (end.at + self._offset) / 1e9,
-                DeathCause(cause_text(end, command), end.by.sender.origin),
+                DeathCause(cause_text(end, command), end.by.sender.origin, end.purpose, end.by.fault == OUT_OF_MEMORY),
             )
             self._causes.move_to_end(end.container_id)
             if len(self._causes) > CAUSES_KEPT:
@@ -167,15 +170,49 @@ class Ledger:
         """Take note that podsupd asks Podman for a signal now."""
         self._signals.announce(container_id, signal, time.monotonic_ns())
 
+    def own(self, watch: Watch, targets: Mapping[int, str], number: int) -> None:
+        """Take note that podsupd itself signals these now, before it does.
+
+        targets: host pid -> the id of the container whose first process it is, empty for another process.
+        """
+        at = time.monotonic_ns()
+        for pid, container_id in targets.items():
+            if self.up:
+                self._signals.own(Own(pid, number, at, watch))
+            if container_id:
+                self._sent[container_id] = (time.time(), number, watch.purpose)
+                self._sent.move_to_end(container_id)
+        while len(self._sent) > CAUSES_KEPT:
+            self._sent.popitem(last=False)
+
+    def _own_cause(self, container: ObservedContainer) -> DeathCause | None:
+        """Explain a death by what podsupd sent itself; all that is known where nobody traces."""
+        at, number, purpose = self._sent.get(container.id, (0.0, 0, ""))
+        if at < container.started_epoch:
+            return None
+        return untraced(number, purpose, container.finished_epoch - at, container.exit_code)
+
+    @property
+    def read_until(self) -> int:
+        """Return up to when (ns of CLOCK_MONOTONIC) the trace was read."""
+        return self._until
+
+    @property
+    def reads(self) -> Broadcast:
+        """Return who tells of every read of the trace."""
+        return self._read
+
     async def causes(self, pod: str, seen: ObservedPod | None) -> Mapping[str, DeathCause]:
         """Take what a worker saw, and say by container id who ended what is dead in it.
 
         Waits a moment, once a death, for the kernel's word.
         """
         self.observe(pod, seen)
-        if seen is None or not self.up:
+        if seen is None:
             return {}
         dead = [c for c in (*seen.containers, *([seen.infra] if seen.infra else [])) if c.state.dead]
+        if not self.up:
+            return {c.id: cause for c in dead if (cause := self._own_cause(c))}
         new = [c for c in dead if (c.id, c.started_at) not in self._waited]
         if new:
             for container in new:
@@ -184,7 +221,7 @@ class Ledger:
                 self._waited.popitem(last=False)
             # Mostly Podman takes longer to tell of a death than the trace does.
             if any(c.finished_epoch * 1e9 - self._offset > self._until for c in new):
-                await self._catch_up()
+                await self.catch_up()
         found: dict[str, DeathCause] = {}
         for container in dead:
             self._signals.exit_code(container.id, container.exit_code)
@@ -194,7 +231,7 @@ class Ledger:
                 found[container.id] = cause
         return found
 
-    async def _catch_up(self) -> None:
+    async def catch_up(self) -> None:
         """Wait until what happened up to now was read, no longer than BEHIND_S."""
         now = time.monotonic_ns()
         waiter = self._read.join()
@@ -207,7 +244,7 @@ class Ledger:
                     self._tracer.hurry()
                     await waiter.wait()
         except TimeoutError:
-            logger.info("the kernel's trace is behind; a death is told without its cause")
+            logger.info("the kernel's trace is behind; what it would explain is told without it")
         finally:
             self._read.leave(waiter)
 

@@ -18,11 +18,11 @@ class Sight:
     processes: bool
 
 
-def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+def _target(want: PodSpec, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
     info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
-        pod=pod,
+        pod=want.name,
         infra_id=seen.infra.id if seen.infra else "",
         netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
@@ -30,6 +30,9 @@ def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, si
         container_pid=container.pid if container and sight.processes else 0,
         oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
         oci_config_path=container.oci_config_path if container else "",
+        published=tuple(
+            (p.host_port, p.container_port) for p in want.published_ports if p.host_port and p.protocol == "TCP"
+        ),
     )
 
 
@@ -51,7 +54,7 @@ def of(
         return {}
     found = naming.by_name(seen, owner)
     wanted: dict[str, Registration] = {}
-    for spec in want.containers:
+    for spec in want.every:
         container = found.get(spec.name)
         if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
             continue
@@ -63,13 +66,13 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=_target(want.name, seen, container, sight),
+                target=_target(want, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=_age(mine, container, now),
             )
-    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    running = [found[c.name] for c in want.lasting if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
-    if len(running) == len(want.containers) and not stops:
+    if len(running) == len(want.lasting) and not stops:
         ages = (_age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running)
         youngest = min(ages, default=0.0)
         for probe in want.probes:
@@ -77,7 +80,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=_target(want.name, seen, container, sight),
+                target=_target(want, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
                 started_age_s=youngest,
             )

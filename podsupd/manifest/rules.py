@@ -32,7 +32,8 @@ class Rules:
         """Check a Pod."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(spec, "containers", ("spec",)))
+        inits = list(_items(spec, "initContainers", ("spec",)))
+        containers = [*_items(spec, "containers", ("spec",)), *inits]
         volumes = list(_items(spec, "volumes", ("spec",)))
         self._unique(containers, "name", "a container")
         self._unique(volumes, "name", "a volume")
@@ -49,31 +50,59 @@ class Rules:
                 if port.get("hostPort") not in (None, 0, port.get("containerPort")):
                     what = f"must be {port.get('containerPort')}, its containerPort, in the host's network"
                     self._error((*path, "hostPort"), f"{what}, found {port['hostPort']}: remove it")
+        for path, container in inits:
+            self._init(path, container)
+
+    def _init(self, path: Path, container: dict[str, Any]) -> None:
+        """Check that an init container that ends by itself asks for nothing that only what goes on running can have."""
+        if container.get("restartPolicy") == "Always":
+            return
+        for field in (*PROBES, "lifecycle"):
+            if container.get(field):
+                way_out = "remove it, or make it a sidecar with restartPolicy: Always"
+                self._error((*path, field), f"an init container ends before the next one starts: {way_out}")
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(_mapping(pod.value.get("spec")), "containers", ("spec",))) if pod else []
+        containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         probes = list(_items(spec, "probes", ("spec",)))
         self._unique(probes, "name", "a probe")
         for path, probe in probes:
             self._probe(path, probe, [port for _, c in containers for _, port in _items(c, "ports", ())])
             command = _mapping(probe.get("exec"))
-            if command and probe.get("from") == "Host":
-                way_out = "use from: Pod with exec.container, or httpGet or tcpSocket"
-                self._error((*path, "exec"), f"not supported yet from the host: {way_out}")
-            failure = _mapping(probe.get("onFailure"))
+            on_host = probe.get("from") == "Host"
+            if command and on_host and command.get("container"):
+                self._error((*path, "exec", "container"), "the command runs on the host: remove it, or from: Host")
+            elif command and not on_host and not command.get("container"):
+                self._error((*path, "exec"), "container is missing: name it, or write from: Host")
+            if probe.get("expect") is not None and probe.get("httpGet") is None:
+                self._error((*path, "expect"), "only what an httpGet answers can be expected: remove it")
+            self._on_failure((*path, "onFailure"), _mapping(probe.get("onFailure")), known if pod else None)
             if pod:
                 self._reference((*path, "exec", "container"), command.get("container"), known, "container")
-                self._reference((*path, "onFailure"), failure.get("restartContainer"), known, "container")
         backoff = _mapping(spec.get("backoff"))
         first, last = backoff.get("initialSeconds", 10), backoff.get("maxSeconds", 300)
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
             self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
 
         self._stop(_mapping(spec.get("stop")), _mapping(pod.value.get("spec")) if pod else {})
+
+    def _on_failure(self, path: Path, failure: dict[str, Any], known: set[str] | None) -> None:
+        """Check what a failure does; known: the pod's containers, None when the pod is not in the file."""
+        steps = [(path, failure)] if failure else []
+        for at, step in [*steps, *_items(failure, "ladder", path)]:
+            forms = ("restartContainer", "webhook", "ladder") if at is path else ("restartContainer", "webhook")
+            found = [form for form in forms if step.get(form) is not None]
+            if len(found) != 1:
+                has = f"found {_listed(found)}: keep one of them" if found else "found none: add one, or write None"
+                self._error(at, f"a failure does exactly one of {_listed(list(forms))}, {has}")
+            if known is not None:
+                self._reference((*at, "restartContainer"), step.get("restartContainer"), known, "container")
+        if failure.get("restartContainer") is not None and failure.get("resetSeconds") is not None:
+            self._error((*path, "resetSeconds"), "is for a ladder: there is one step only: remove it")
 
     def _stop(self, stop: dict[str, Any], pod: dict[str, Any]) -> None:
         """Say where the pod's own spec is stronger than how it is to be stopped."""
@@ -158,7 +187,7 @@ class Rules:
         handlers = [name for name in HANDLERS if probe.get(name) is not None]
         if len(handlers) != 1:
             has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
-            self._error(path, f"a probe has exactly one of exec, httpGet and tcpSocket, {has}")
+            self._error(path, f"a probe has exactly one of exec, httpGet, tcpSocket and grpc, {has}")
         known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
         for name in ("httpGet", "tcpSocket"):
             port = _mapping(probe.get(name)).get("port")
@@ -180,7 +209,7 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
     """Check that the pods of a file publish no host port twice."""
     seen: list[tuple[int, int, str, str]] = []
     for pod in pods:
-        for path, container in _items(_mapping(pod.value.get("spec")), "containers", ("spec",)):
+        for path, container in _every(pod):
             for at, port in _items(container, "ports", path):
                 number, ip = port.get("hostPort"), port.get("hostIP") or ""
                 protocol = port.get("protocol") or "TCP"
@@ -197,6 +226,12 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
 
 def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
     return a[:2] == b[:2] and (a[2] == b[2] or not _ANY_ADDRESS.isdisjoint((a[2], b[2])))
+
+
+def _every(pod: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
+    spec = _mapping(pod.value.get("spec"))
+    yield from _items(spec, "initContainers", ("spec",))
+    yield from _items(spec, "containers", ("spec",))
 
 
 def _mapping(value: object) -> dict[str, Any]:

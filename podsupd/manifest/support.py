@@ -74,7 +74,7 @@ _METADATA = {
 }
 
 _POD_SPEC = {
-    **_supported("containers:Container* volumes:Volume*"),
+    **_supported("containers:Container* initContainers:Container* volumes:Volume*"),
     **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace"),
     **_ignored(
         "affinity:Affinity nodeName nodeSelector tolerations:Toleration* schedulingGates:PodSchedulingGate* "
@@ -92,7 +92,6 @@ _POD_SPEC = {
     **_ignored("imagePullSecrets:LocalObjectReference*", "Podman's own auth.json holds the registries' credentials"),
     **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
     **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
-    **_later("initContainers:Container*", "do the step at the start of the container's own command"),
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
     **_supported("hostNetwork hostPID hostIPC hostname hostnameOverride subdomain setHostnameAsFQDN"),
     **_supported("hostAliases:HostAlias* dnsPolicy dnsConfig:PodDNSConfig securityContext:PodSecurityContext"),
@@ -108,21 +107,20 @@ _CONTAINER = {
     **_supported("ports:ContainerPort*"),
     **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
-    **_supported("lifecycle:Lifecycle stdin tty"),
+    **_supported("lifecycle:Lifecycle stdin tty restartPolicy"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
     **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
-    **_later("restartPolicy restartPolicyRules:ContainerRestartRule*", "use the pod's spec.restartPolicy"),
     **_supported("securityContext:SecurityContext"),
+    **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
     **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
 }
 
 _PROBE = {
-    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction"),
+    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction"),
     **_supported("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold"),
     **_supported("terminationGracePeriodSeconds"),
-    **_later("grpc:GRPCAction", "use tcpSocket, or exec with a client in the image"),
 }
 
 _VOLUME = {
@@ -162,6 +160,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "HTTPGetAction": _supported("host httpHeaders:HTTPHeader* path port scheme") | _later("protocol", _REMOVE),
     "HTTPHeader": _supported("name value"),
     "TCPSocketAction": _supported("host port"),
+    "GRPCAction": _supported("port service") | _later("mode", "remove it: without TLS is all that there is"),
     "ExecAction": _supported("command"),
     "Lifecycle": {
         **_supported("stopSignal"),
@@ -237,7 +236,13 @@ TABLE: dict[str, dict[str, Field]] = {
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
     "PodPolicySpec": _POLICY_SPEC,
-    "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec"),
+    "PolicyProbe": _PROBE | _supported("name from onFailure:PolicyOnFailure exec:PolicyExec expect:PolicyExpect"),
+    "PolicyOnFailure": _supported(
+        "restartContainer webhook:PolicyWebhook ladder:PolicyStep* cooldownSeconds resetSeconds"
+    ),
+    "PolicyStep": _supported("restartContainer webhook:PolicyWebhook"),
+    "PolicyWebhook": _supported("url timeoutSeconds retries"),
+    "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
@@ -276,7 +281,6 @@ _INNER = {
     "FileKeySelector": "key optional path volumeName",
     "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
     "SleepAction": "seconds",
-    "GRPCAction": "mode port service",
     "ContainerResizePolicy": "resourceName restartPolicy",
     "ResourceClaim": "name request",
     "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",

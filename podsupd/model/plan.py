@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, PodSpec, StopSpec
+from podsupd.model.spec import ContainerSpec, Ladder, PodSpec, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class ImageFact:
 class Verdict:
     """What a probe says of an incarnation: passing None until the first result that counts.
 
-    failed: the failure threshold was reached and the prober is on hold until the incarnation changes.
+    failed: the failure threshold of a liveness or startup probe was reached, and the prober is on hold until the
+    incarnation changes.
     """
 
     probe: str
@@ -187,6 +188,18 @@ class PullImage:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CallWebhook:
+    """Have a webhook called about a failed probe; returns at once. step: of how many steps of the probe's ladder."""
+
+    probe: str
+    webhook: Webhook
+    message: str
+    step: int
+    steps: int
+    why: str = ""
+
+
 Action = (
     CreatePod
     | RemovePod
@@ -197,6 +210,7 @@ Action = (
     | RemoveShelter
     | RemoveContainer
     | PullImage
+    | CallWebhook
 )
 
 
@@ -263,7 +277,9 @@ class ContainerMemory:
     start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
     wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
     grace_s, stop_spec, stop_signal: the manifest's last word, for a removal when the manifest is gone (Podman keeps
-    those of the creation). stop_signal: empty for what Podman says, the image's.
+    those of the creation). stop_signal: empty for what Podman says, the image's. sidecar: the manifest's last word too,
+    its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
+    current was first seen.
     """
 
     failures: int = 0
@@ -282,6 +298,8 @@ class ContainerMemory:
     grace_s: float | None = None
     stop_spec: StopSpec = field(default_factory=StopSpec)
     stop_signal: str = ""
+    sidecar: int | None = None
+    sandbox: Incarnation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,12 +313,40 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderMemory:
+    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
+
+    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
+    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
+    step was handed over. Saved as False before: one that was lost between is called again rather than never.
+    """
+
+    ladder: Ladder
+    taken: int
+    at: float
+    boot_id: str
+    incarnation: Incarnation
+    message: str = ""
+    failing: bool = True
+    passing_since: float | None = None
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PodMemory:
-    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers."""
+    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers.
+
+    initialized: the life of the infra container in which all init containers have done their work. ending_since:
+    boottime at which the pod's containers began to be stopped together; boot_id is that of this time.
+    """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     restart_generation: int = 0
+    ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
+    initialized: Incarnation | None = None
+    ending_since: float | None = None
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ class Process:
 
     parent, host_parent: None when the parent is not in the pod. depth: 0 for a root. container: the manifest's name,
     None for infra and for a process of no container. orphan: its parent has gone, and the pod's PID 1 took it over.
-    zombie: dead, and not yet reaped by its parent. Signals are by name, in the order of their numbers.
+    zombie: dead, and not yet reaped by its parent. Signals are by name, in the order of their numbers. start_ticks: as
+    in ProcessRecord.
     """
 
     pid: int
@@ -88,6 +89,7 @@ class Process:
     ignored: tuple[str, ...]
     blocked: tuple[str, ...]
     pending: tuple[str, ...]
+    start_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

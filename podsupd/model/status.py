@@ -97,6 +97,12 @@ class PodStatus:
     last_good: bool
     stopped: bool
     actions: tuple[str, ...] = ()
+    init_containers: tuple[ContainerStatus, ...] = ()
+
+    @property
+    def every(self) -> tuple[ContainerStatus, ...]:
+        """All containers, the init containers first."""
+        return self.init_containers + self.containers
 
     @property
     def ready(self) -> bool:

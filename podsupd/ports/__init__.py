@@ -1,8 +1,8 @@
 """Protocols between the engine and the edges, in terms of the model: what one side may ask of the other."""
 
 from podsupd.ports.control import Control, Meter
-from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters
-from podsupd.ports.probing import Attempt, Prober, ProbeTarget
+from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters, SignalSender
+from podsupd.ports.probing import Attempt, Detail, Prober, ProbeTarget, WebhookPoster
 from podsupd.ports.runtime import Runtime
 from podsupd.ports.state import History, Persisted, SignalHistory, State
 from podsupd.ports.tracing import ProcessLook, TraceBatch, Tracer
@@ -11,6 +11,7 @@ __all__ = [
     "Attempt",
     "Clock",
     "Control",
+    "Detail",
     "Directory",
     "History",
     "Meter",
@@ -24,7 +25,9 @@ __all__ = [
     "Runtime",
     "Shelters",
     "SignalHistory",
+    "SignalSender",
     "State",
     "TraceBatch",
     "Tracer",
+    "WebhookPoster",
 ]

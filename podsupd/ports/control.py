@@ -5,6 +5,7 @@ from typing import Protocol
 
 from podsupd.model.observed import LogLine
 from podsupd.model.processes import PodProcesses, ProcessCount
+from podsupd.model.sending import SignalReport, SignalRequest
 from podsupd.model.signals import SignalRecord
 from podsupd.model.spec import ProbeSpec
 from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus
@@ -114,6 +115,10 @@ class Control(Protocol):
 
     def process_counts(self) -> Mapping[str, ProcessCount]:
         """Return what count_processes counted last, by pod; empty where processes cannot be looked at."""
+        ...
+
+    async def signal(self, request: SignalRequest) -> SignalReport:
+        """Send a signal and return what came of it. Raises LookupError, SignalRefused, ProcessesUnavailable."""
         ...
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:

@@ -6,6 +6,7 @@ from typing import Protocol
 from podsupd.model.desired import DirectoryScan
 from podsupd.model.plan import Now
 from podsupd.model.processes import Member, ProcessCount, ProcessRecords
+from podsupd.model.sending import Addressee, Dispatch
 
 
 class Clock(Protocol):
@@ -37,6 +38,17 @@ class Processes(Protocol):
 
     def watch(self, pid: int, on_exit: Callable[[], None]) -> Callable[[], None] | None:
         """Call on_exit once when the process is gone; returns a cancel, or None when it is gone already."""
+        ...
+
+
+class SignalSender(Protocol):
+    """Sends signals to processes that are named so that no other one can be taken for them."""
+
+    def send(self, to: Sequence[Addressee], number: int) -> Mapping[int, Dispatch]:
+        """Signal each of these in their order; returns by host pid when it was sent, or why it was not.
+
+        Blocks, for some 0.1 ms a process: call it in a thread for many. Raises nothing.
+        """
         ...
 
 

@@ -9,6 +9,15 @@ from podsupd.signals.look import ProcLook
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
 from podsupd.signals.processes import HostProcesses
+from podsupd.signals.sender import PidfdSender
 from podsupd.signals.tracefs import TracefsTracer
 
-__all__ = ["HostProcesses", "PidfdWatcher", "ProcLook", "Shelters", "TracefsTracer", "process_start_time"]
+__all__ = [
+    "HostProcesses",
+    "PidfdSender",
+    "PidfdWatcher",
+    "ProcLook",
+    "Shelters",
+    "TracefsTracer",
+    "process_start_time",
+]

@@ -8,19 +8,20 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from podsupd import log
+from podsupd.core.signal_words import UNTRACED
 from podsupd.errors import TracingUnavailable
 from podsupd.model.signals import TraceEvent
 from podsupd.ports import TraceBatch
 from podsupd.signals import pages
 from podsupd.signals.formats import EVENTS, OPTIONAL, Decoder, Layout, parse_format
 from podsupd.signals.merge import Merge, Record
+from podsupd.signals.statuses import Statuses
 
 logger = log.get("tracer")
 
@@ -35,9 +36,6 @@ GATHER_S = 0.02
 HOLD_NS = 1_000_000
 """A record is kept so long before it is handed on, because one of another CPU may be older and not yet read."""
 TOTAL_KB, LEAST_KB, MOST_KB = 32_768, 256, 2_048
-# SIGCHLD and SIGURG (Go's preemption) are most of what flies on any host and tell nothing; 32 and 33 are the threads
-# library's own.
-NOISE = (signal.SIGCHLD.value, signal.SIGURG.value, 32, 33)
 _INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO (linux/proc_ns.h): the trace has the host's numbers
 
 
@@ -69,6 +67,7 @@ class TracefsTracer:
         self._decoder: Decoder | None = None
         self._fds: list[int] = []
         self._page = PAGE
+        self._statuses = Statuses()
         self._merge = Merge()
         self._cut = False
         self._opening = threading.Lock()
@@ -119,11 +118,12 @@ class TracefsTracer:
                 if name not in OPTIONAL:
                     raise TracingUnavailable(f"cannot trace signals: this kernel has no event {name}") from None
         self._decoder = Decoder(layouts)
-        quiet = " && ".join(f"sig != {number}" for number in NOISE)
+        quiet = " && ".join(f"sig != {number}" for number in sorted(UNTRACED))
         for name in layouts:
             if name.startswith("signal/"):
                 self._write(f"events/{name}/filter", quiet)
             self._write(f"events/{name}/enable", "1")
+        self._statuses.open()
 
     def _write(self, name: str, text: str) -> None:
         if self._instance is not None:
@@ -139,6 +139,7 @@ class TracefsTracer:
         for fd in self._fds:
             os.close(fd)
         self._fds = []
+        self._statuses.close()
         if self._instance is not None:
             instance, self._instance = self._instance, None
             try:
@@ -215,6 +216,9 @@ class TracefsTracer:
         return TraceBatch(self._events(ready), until, self._overrun() if missed else 0)
 
     def _events(self, ready: list[Record]) -> Iterator[TraceEvent]:
+        # The kernel tells how a process ended some microseconds after the trace tells that it did: read now, it is
+        # there for every end of this batch.
+        yield from self._statuses.read()
         # Lazily, one after the other: a fork adds to ``watched`` before the child's first signal is tested.
         if self._decoder is None:
             return

@@ -57,13 +57,13 @@ async def get_config(request: web.Request, _query: Query) -> web.StreamResponse:
 
 async def reload(request: web.Request, _query: Query) -> web.StreamResponse:
     """POST /v1/reload: the answer is the configuration after the scan."""
-    await _body(request)
+    await read_body(request)
     return answer(shapes.config(await request.app[CONTROL].reload()))
 
 
 async def prune(request: web.Request, _query: Query) -> web.StreamResponse:
     """POST /v1/prune: without ``{"confirm": true}`` only say what is held."""
-    body = await _body(request, "confirm")
+    body = await read_body(request, "confirm")
     confirm = body.get("confirm", False)
     if not isinstance(confirm, bool):
         raise ApiError(400, "cannot read the body: confirm must be true or false")
@@ -73,7 +73,7 @@ async def prune(request: web.Request, _query: Query) -> web.StreamResponse:
 
 async def change(request: web.Request, _query: Query) -> web.StreamResponse:
     """POST /v1/pods/{pod}[/containers/{container}]/{verb}: an edit of intent, done later; Location tells where."""
-    await _body(request)
+    await read_body(request)
     verb = request.path.rpartition("/")[2]
     made = await request.app[CONTROL].change(verb, request.match_info["pod"], request.match_info.get("container"))
     return answer(shapes.change(made), 202, Location=f"/v1/changes/{made.id}")
@@ -96,7 +96,7 @@ async def openapi(request: web.Request, _query: Query) -> web.StreamResponse:
     return answer(request.app[OPENAPI])
 
 
-async def _body(request: web.Request, *known: str) -> dict[str, Any]:
+async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     """Return the JSON object of the body, ``{}`` for an empty one; ApiError 400 for anything else."""
     text = await request.text()
     if not text.strip():

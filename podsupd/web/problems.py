@@ -21,6 +21,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.PodmanError, 502),
     (errors.StateUnavailable, 503),
     (errors.ProcessesUnavailable, 503),
+    (errors.SignalRefused, 409),
     (errors.ConfigError, 422),
     (errors.PodsupdError, 500),
 )

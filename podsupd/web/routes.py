@@ -1,6 +1,6 @@
 """The table of all routes (INTERFACE: HTTP control endpoint)."""
 
-from podsupd.web import handlers, health, streams
+from podsupd.web import handlers, health, sending, streams
 from podsupd.web.route import Answer, Param, Route
 
 VERBS = ("restart", "stop", "start")
@@ -92,6 +92,15 @@ ROUTES: tuple[Route, ...] = (
         ),
         errors=(404,),
         streams=True,
+    ),
+    Route(
+        "POST",
+        "/v1/pods/{pod}/signal",
+        sending.signal,
+        "Signal processes of a pod, and say what came of it",
+        Answer(schema="SignalReport"),
+        body="SignalRequest",
+        errors=(404, 409, 503),
     ),
     Route(
         "GET",

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from podsupd.model.sending import Fate
+
 Json = dict[str, Any]
 
 _STRING: Json = {"type": "string"}
@@ -59,7 +61,9 @@ _HTTP_GET = _object(
     {"host": _STRING, "httpHeaders": _list(_object({"name": _STRING, "value": _STRING}))},
 )
 _TCP_SOCKET = _object({"port": _INTEGER}, {"host": _STRING})
+_GRPC = _object({"port": _INTEGER}, {"service": _STRING})
 _EXEC = _object({"command": _list(_STRING)})
+_HANDLERS = {"httpGet": _HTTP_GET, "tcpSocket": _TCP_SOCKET, "grpc": _GRPC, "exec": _EXEC}
 
 _CONTAINER_SPEC = _object(
     {"name": _STRING, "image": _STRING, "imagePullPolicy": _STRING},
@@ -90,6 +94,8 @@ _PARTY = {
 }
 _ORIGINS: Json = {"enum": ["container", "infra", "exec", "host", "podsupd", "podman", "kernel", "unknown"]}
 
+_FATES = [fate.value for fate in Fate]
+
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
@@ -98,15 +104,7 @@ SCHEMAS: dict[str, Json] = {
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
     ),
-    "ProbeSpec": _object(
-        _PROBE_FIELDS,
-        {
-            "httpGet": _HTTP_GET,
-            "tcpSocket": _TCP_SOCKET,
-            "exec": _EXEC,
-            "terminationGracePeriodSeconds": _NUMBER,
-        },
-    ),
+    "ProbeSpec": _object(_PROBE_FIELDS, {**_HANDLERS, "terminationGracePeriodSeconds": _NUMBER}),
     "PodSpec": _object(
         {
             "containers": _list(_CONTAINER_SPEC),
@@ -115,6 +113,7 @@ SCHEMAS: dict[str, Json] = {
             "shareProcessNamespace": _BOOLEAN,
         },
         {
+            "initContainers": _list(_CONTAINER_SPEC),
             "volumes": _list(
                 _object(
                     {"name": _STRING},
@@ -123,7 +122,7 @@ SCHEMAS: dict[str, Json] = {
                         "emptyDir": _object({}, {"medium": _STRING, "sizeLimit": _STRING}),
                     },
                 )
-            )
+            ),
         },
     ),
     "ContainerStatus": _object(
@@ -173,7 +172,7 @@ SCHEMAS: dict[str, Json] = {
                     "conditions": _list(_ref("Condition")),
                     "containerStatuses": _list(_ref("ContainerStatus")),
                 },
-                {"podIP": _STRING, "startTime": _TIME},
+                {"initContainerStatuses": _list(_ref("ContainerStatus")), "podIP": _STRING, "startTime": _TIME},
             ),
             "podsupd": _object(
                 {
@@ -263,10 +262,72 @@ SCHEMAS: dict[str, Json] = {
                         "signal": _maybe(_STRING),
                         "after_ms": _NUMBER,
                     },
-                    {"id": _INTEGER},
+                    {"id": _INTEGER, "core_dumped": _BOOLEAN},
                 )
             ),
             "count": _INTEGER,
+            "purpose": {"enum": ["", "signal", "forward", "drill"]},
+        }
+    ),
+    "SignalRequest": {
+        **_object(
+            {"signal": {"type": ["string", "integer"], "description": "TERM, SIGTERM, 15 or RTMIN+3"}},
+            {
+                "container": _STRING,
+                "pid": {**_INTEGER, "minimum": 1, "description": "in the pod"},
+                "all": {**_BOOLEAN, "default": False, "description": "all processes, not only the first"},
+                "waitSeconds": {**_NUMBER, "default": 5, "minimum": 0, "maximum": 300},
+            },
+        ),
+    },
+    "SignalReport": _object(
+        {
+            "pod": _STRING,
+            "container": _maybe(_STRING),
+            "signal": _STRING,
+            "time": _TIME,
+            "got": _BOOLEAN,
+            "verdict": _STRING,
+            "traced": _BOOLEAN,
+            "waitedSeconds": _NUMBER,
+            "processes": _list(
+                _object(
+                    {
+                        "depth": _INTEGER,
+                        "container": _maybe(_STRING),
+                        "pid": _maybe(_INTEGER),
+                        "hostPID": _maybe(_INTEGER),
+                        "command": _STRING,
+                        "signal": _STRING,
+                        "fate": {"enum": _FATES},
+                        "takenAfterSeconds": _maybe(_NUMBER),
+                        "ended": _maybe(
+                            _object(
+                                {
+                                    "exitCode": _maybe(_INTEGER),
+                                    "signal": _maybe(_STRING),
+                                    "afterSeconds": _maybe(_NUMBER),
+                                }
+                            )
+                        ),
+                        "id": _maybe(_INTEGER),
+                        "message": _STRING,
+                    }
+                )
+            ),
+            "left": _list(
+                _object(
+                    {
+                        "container": _maybe(_STRING),
+                        "pid": _INTEGER,
+                        "hostPID": _INTEGER,
+                        "command": _STRING,
+                        "state": _STRING,
+                        "new": _BOOLEAN,
+                    }
+                )
+            ),
+            "note": _STRING,
         }
     ),
     "SignalList": _object({"items": _list(_ref("Signal"))}),

@@ -9,6 +9,7 @@ from podsupd.model.desired import DesiredFile, Problem
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Death
 from podsupd.model.processes import PodProcesses, Process
+from podsupd.model.sending import Reached, SignalReport, Survivor
 from podsupd.model.status import (
     Change,
     Condition,
@@ -60,6 +61,7 @@ def pod(status: PodStatus) -> Json:
             "conditions": [condition(c) for c in status.conditions],
             "containerStatuses": [container(c, status) for c in status.containers],
             **filled(
+                initContainerStatuses=[container(c, status) for c in status.init_containers],
                 podIP=seen.ip if seen else None,
                 startTime=timestamp(seen.infra.started_epoch) if seen and seen.infra else None,
             ),
@@ -78,7 +80,7 @@ def pod(status: PodStatus) -> Json:
                     "paused": c.paused,
                     "backoffSeconds": round(c.backoff_s, 3),
                 }
-                for c in status.containers
+                for c in status.every
             ],
             "probes": [probe(p) for p in status.probes],
         },
@@ -241,6 +243,56 @@ def processes(found: PodProcesses) -> Json:
         "sharedPIDNamespace": found.shared,
         "omitted": found.omitted,
         "processes": [_process(process) for process in found.processes],
+    }
+
+
+def signal_report(value: SignalReport) -> Json:
+    """Return what came of a signal; a list with depths, as the processes are."""
+    return {
+        "pod": value.pod,
+        "container": value.container,
+        "signal": value.signal,
+        "time": value.time,
+        "got": value.got,
+        "verdict": value.verdict,
+        "traced": value.traced,
+        "waitedSeconds": value.waited_s,
+        "processes": [_reached(each) for each in value.reached],
+        "left": [_survivor(each) for each in value.left],
+        "note": value.note,
+    }
+
+
+def _reached(value: Reached) -> Json:
+    ending = value.ending
+    return {
+        "depth": value.depth,
+        "container": value.container,
+        "pid": value.pid,
+        "hostPID": value.host_pid,
+        "command": value.command,
+        "signal": value.signal,
+        "fate": value.fate.value,
+        "takenAfterSeconds": _microseconds(value.taken_s),
+        "ended": ending
+        and {"exitCode": ending.code, "signal": ending.signal, "afterSeconds": _microseconds(ending.after_s)},
+        "id": value.id,
+        "message": value.message,
+    }
+
+
+def _microseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
+
+
+def _survivor(value: Survivor) -> Json:
+    return {
+        "container": value.container,
+        "pid": value.pid,
+        "hostPID": value.host_pid,
+        "command": value.command,
+        "state": value.state,
+        "new": value.new,
     }
 
 

@@ -7,6 +7,8 @@ from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
     ExecCommand,
+    GrpcCheck,
+    Handler,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -30,6 +32,7 @@ _PROBE_FIELD = {
 def pod_spec(spec: PodSpec) -> Json:
     """Return the spec; a PodPolicy's probes are not part of it (they are in ``podsupd``)."""
     return {
+        **({"initContainers": [_container(c) for c in spec.init_containers]} if spec.init_containers else {}),
         "containers": [_container(c) for c in spec.containers],
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
@@ -51,6 +54,7 @@ def _container(spec: ContainerSpec) -> Json:
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
         "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
         "securityContext": details.security(spec.security),
@@ -114,7 +118,7 @@ def _volume(spec: VolumeSpec) -> Json:
 
 def _probe(spec: ProbeSpec) -> Json:
     return {
-        **_handler(spec.handler),
+        **handler(spec.handler),
         "initialDelaySeconds": _number(spec.initial_delay_s),
         "periodSeconds": _number(spec.period_s),
         "timeoutSeconds": _number(spec.timeout_s),
@@ -129,7 +133,8 @@ def _number(seconds: float) -> float:
     return int(seconds) if float(seconds).is_integer() else seconds
 
 
-def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
+def handler(handler: Handler) -> Json:
+    """Return a probe's action as it stands in a manifest."""
     match handler:
         case HttpGet():
             get: Json = {"port": handler.port, "path": handler.path, "scheme": handler.scheme}
@@ -140,5 +145,7 @@ def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
             return {"httpGet": get}
         case TcpSocket():
             return {"tcpSocket": {"port": handler.port, **({"host": handler.host} if handler.host else {})}}
+        case GrpcCheck():
+            return {"grpc": {"port": handler.port, **({"service": handler.service} if handler.service else {})}}
         case ExecCommand():
             return {"exec": {"command": list(handler.command)}}

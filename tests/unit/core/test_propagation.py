@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podsupd.core.causes import cause_text, untraced
+from podsupd.core.drafts import Own, Watch
 from podsupd.core.membership import CLONE_INTO_CGROUP, CLONE_THREAD, Membership, container_of
-from podsupd.core.propagation import SETTLE_NS, STORM, Propagation, cause_text
+from podsupd.core.propagation import SETTLE_NS, STORM, Propagation
 from podsupd.model.signals import (
     Attached,
     Delivered,
+    Ended,
     Execed,
     Exited,
     Forked,
@@ -195,6 +198,40 @@ def test_a_clone_into_a_container_is_read_from_proc_at_once() -> None:
     assert (record.sender.container, record.sender.origin) == ("main", "exec")
 
 
+def test_a_first_process_that_was_cloned_into_its_cgroup_is_no_exec() -> None:
+    """Under crun on cgroup v2 the container's processes are its own, not somebody's exec."""
+    world = World()
+    new = "d" * 64
+    world.proc[31] = facts(31, new, parent=30)
+    world.feed(Forked(1, 30, 31, "crun", CLONE_INTO_CGROUP), Forked(2, 31, 32, "sh", 0))
+    world.processes.observe((*LIVES, Life("web", "late", new, 31)))
+    world.feed(sent(3, 32, 11, USR1), Delivered(4, 11, USR1, 0, HANDLER))
+    sender = world.one().sender
+    assert (sender.origin, sender.container) == ("container", "late")
+
+
+def test_an_exec_that_was_met_before_the_container_is_told_from_it() -> None:
+    """Who came first is not taken for the first process once that is known."""
+    world = World()
+    new = "d" * 64
+    world.proc |= {31: facts(31, new, parent=30), 41: facts(41, new, parent=40)}
+    world.feed(Forked(1, 40, 41, "crun", CLONE_INTO_CGROUP), Forked(2, 30, 31, "crun", CLONE_INTO_CGROUP))
+    world.processes.observe((*LIVES, Life("web", "late", new, 31)))
+    world.feed(sent(3, 31, 11, USR1), Delivered(4, 11, USR1, 0, HANDLER))
+    assert world.one().sender.origin == "container"
+
+
+def test_busybox_that_runs_itself_keeps_its_name() -> None:
+    """A shell's own commands are not all called exe."""
+    world = World()
+    world.feed(Forked(1, 12, 21, "sh", 0), Execed(2, 21, 21, "/proc/self/exe"), sent(3, 21, 11, USR1))
+    assert world.one().sender.command == "sh"
+    world.proc[21] = facts(21, SIDE, command="timeout")
+    world.processes.resolve()
+    world.feed(sent(4, 21, 11, HUP))
+    assert world.one().sender.command == "timeout"
+
+
 def test_an_exec_that_podsupd_started_is_podsupds() -> None:
     """A probe's own processes are not mistaken for an operator's exec."""
     world = World()
@@ -221,6 +258,40 @@ def test_our_own_stop_through_podman_is_ours() -> None:
     world.ledger.announce(MAIN, "SIGTERM", 5)
     ours, theirs = world.feed(sent(6, 800, 11), sent(7, 800, 11, result=2)).all()
     assert (ours.sender.origin, theirs.sender.origin) == ("podsupd", "podman")
+
+
+def test_a_signal_of_our_own_is_told_with_its_purpose_and_what_it_led_to() -> None:
+    """What podsupd sends itself is told from a stop of its, and whatever is sent on from it is found."""
+    world = World()
+    world.proc[999] = facts(999, command="podsupd")
+    watch = Watch("signal")
+    world.ledger.own(Own(11, USR1, 5, watch))
+    world.feed(sent(6, 999, 11, USR1), Delivered(7, 11, USR1, 0, HANDLER), sent(8, 11, 12, HUP), sent(9, 999, 11, USR1))
+    ours, passed_on, other = world.all()
+    assert [(r.purpose, r.cause) for r in (ours, passed_on, other)] == [("signal", None), ("", ours.id), ("", None)]
+    assert [d.id for d in watch.drafts] == [ours.id, passed_on.id]
+    assert all(d.told and d.root == ours.id for d in watch.drafts)
+
+
+def test_a_forward_is_caused_by_what_it_forwards() -> None:
+    """One sent on by podsupd stands in the chain of the first, and the first's watch sees it too."""
+    world = World()
+    world.proc[999] = facts(999, command="podsupd")
+    world.ledger.wanted = frozenset({(MAIN, HUP)})
+    operators = Watch("drill")
+    world.ledger.own(Own(11, HUP, 1, operators))
+    world.feed(sent(2, 999, 11, HUP), sent(3, 500, 11, USR1))
+    (got,) = world.ledger.fresh()
+    assert world.ledger.fresh() == []
+    forward = Watch("forward", got)
+    world.ledger.own(Own(12, USR1, 4, forward))
+    world.feed(sent(5, 999, 12, USR1), Delivered(6, 12, KILL, 0, DEFAULT), Exited(7, 12, "sh"))
+    first, _, second = world.all()
+    assert (second.purpose, second.cause, second.target.container) == ("forward", first.id, "side")
+    assert [(c.kind, c.id) for c in first.led_to] == [("signal", second.id)]
+    assert [d.id for d in operators.drafts] == [first.id, second.id]
+    (end,) = world.ledger.exits()
+    assert (cause_text(end), end.purpose) == ("SIGUSR1 forwarded by podsupd", "drill")
 
 
 def test_an_out_of_memory_kill_is_the_kernels() -> None:
@@ -253,6 +324,26 @@ def test_a_cause_reads_like_a_sentence(sender: Party, text: str) -> None:
     assert cause_text(replace(end, by=replace(end.by, sender=sender), handled=True), "podman stop") == f"after {text}"
 
 
+@pytest.mark.parametrize(
+    ("number", "seconds", "exit_code", "text"),
+    [
+        (TERM, 0.5, 143, "SIGTERM from podsupd signal"),
+        (TERM, 20.0, 3, "after SIGTERM from podsupd signal"),
+        (TERM, 31.0, 3, None),
+        (USR1, 0.5, 3, None),
+        (KILL, 0.5, 137, "SIGKILL from podsupd signal"),
+        (KILL, 2.0, 137, None),
+        (TERM, -5.0, 143, None),
+    ],
+)
+def test_our_own_signal_explains_a_death_without_the_trace(
+    number: int, seconds: float, exit_code: int, text: str | None
+) -> None:
+    """Where nobody traces, an operator's signal is named when the death fits it, and not otherwise."""
+    cause = untraced(number, "signal", seconds, exit_code)
+    assert (cause and cause.text) == text
+
+
 def test_an_exit_is_put_down_to_who_asked_for_it() -> None:
     """Nginx gets SIGIO from the kernel while it quits: its end is the QUIT's all the same."""
     world = World().feed(sent(1, 500, 11, 3), Delivered(2, 11, 3, 0, HANDLER), sent(3, 12, 11, 29, code=0x80))
@@ -266,6 +357,23 @@ def test_a_fault_names_the_fault() -> None:
     world = World().feed(sent(1, 11, 11, SEGV, code=1), Delivered(2, 11, SEGV, 1, DEFAULT), Exited(3, 11, "sh"))
     (end,) = world.ledger.exits()
     assert cause_text(end) == "SIGSEGV by the kernel: address not mapped"
+
+
+def test_any_process_has_its_exit_code_and_its_core() -> None:
+    """Not only the first process: the kernel tells the status of each."""
+    world = World()
+    world.feed(Forked(1, 11, 21, "sh", 0), sent(2, 500, 21, USR1), Delivered(3, 21, USR1, 0, HANDLER))
+    world.feed(Ended(6, 21, 5 << 8), Exited(5, 21, "sh"))
+    (end,) = world.one().led_to
+    assert (end.exit_code, end.signal, end.core_dumped) == (5, None, False)
+    world = World()
+    world.feed(
+        sent(2, 500, 11, SEGV), Delivered(3, 11, SEGV, 0, DEFAULT), Ended(6, 11, SEGV | 0x80), Exited(5, 11, "sh")
+    )
+    (end,) = world.one().led_to
+    assert (end.exit_code, end.signal, end.core_dumped) == (None, "SIGSEGV", True)
+    (first,) = world.ledger.exits()
+    assert cause_text(first) == "SIGSEGV from host process 'bash' (root) (core dumped)"
 
 
 def test_podmans_word_completes_an_exit() -> None:

@@ -10,6 +10,7 @@ from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import ContainerState, Incarnation, LogLine, ObservedContainer, ObservedPod
 from podsupd.model.plan import Death
 from podsupd.model.processes import Origin, PodProcesses, Process, ProcessCount
+from podsupd.model.sending import Ending, Fate, Reached, SignalReport, SignalRequest, Survivor
 from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.spec import (
     ContainerSpec,
@@ -197,6 +198,25 @@ def signal_record(number: int, pod: str = "my-shared-pod") -> SignalRecord:
     )
 
 
+def signal_report(**fields: Any) -> SignalReport:
+    """Return what came of a SIGHUP that nginx's master passed on to a worker of a hostile name."""
+    plain = SignalReport(
+        "my-shared-pod", "nginx-server", "SIGHUP", "2026-11-22T06:27:14.833527Z", got=True,
+        verdict="nginx-server/nginx[6] handled SIGHUP after 41 us; 1 sent on from it", traced=True, waited_s=0.3,
+        reached=(
+            Reached(0, "nginx-server", 6, 4006, "nginx", "SIGHUP", Fate.HANDLED, 0.000041, None, 4711),
+            Reached(
+                1, "nginx-server", 11, 4011, "x\x1b[31m", "SIGQUIT", Fate.HANDLED, 0.0012, Ending(0, None, 0.0047), 4712
+            ),
+        ),
+        left=(
+            Survivor("nginx-server", 6, 4006, "nginx", "sleeping", new=False),
+            Survivor("nginx-server", 12, 4012, "nginx", "sleeping", new=True),
+        ),
+    )  # fmt: skip
+    return replace(plain, **fields)
+
+
 def daemon() -> DaemonStatus:
     """Return a daemon in good health that holds a removal."""
     return DaemonStatus(
@@ -226,6 +246,7 @@ class FakeControl:
         ]
     )
     tree_: PodProcesses = field(default_factory=tree)
+    report: SignalReport = field(default_factory=signal_report)
     counts: dict[str, ProcessCount] = field(
         default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
@@ -307,6 +328,11 @@ class FakeControl:
     async def processes(self, pod: str) -> PodProcesses:
         self._fail()
         return replace(self.tree_, pod=pod)
+
+    async def signal(self, request: SignalRequest) -> SignalReport:
+        self._fail()
+        self.calls.append(("signal", request))
+        return self.report
 
     async def count_processes(self) -> None:
         self.counts = {pod: replace(count, zombies=count.zombies + 1) for pod, count in self.counts.items()}

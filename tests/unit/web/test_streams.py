@@ -198,6 +198,7 @@ async def test_signals_are_rows_as_the_interface_words_them(client: aiohttp.Clie
             {"kind": "exit", "container": "nginx-server", "pid": 6, "exit_code": 0, "signal": None, "after_ms": 4.7}
         ],
         "count": 1,
+        "purpose": "",
     }
 
 
