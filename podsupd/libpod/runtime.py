@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,7 @@ from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
 from podsupd.model.network import Dns
 from podsupd.model.observed import (
+    OWNER_LABEL,
     ExecResult,
     LogLine,
     ObservedPod,
@@ -56,6 +57,11 @@ class LibpodRuntime:
         self._looks = Looks()
         self._url = url
         self._sees_processes: bool | None = None
+
+    def recognise(self, owner: str, adopted: Iterable[str]) -> None:
+        """Take what carries an adopted owner id for ours."""
+        self._podman.recognise(owner, adopted)
+        self._looks = Looks()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -182,7 +188,8 @@ class LibpodRuntime:
         """Remove the volumes with all these labels; one that is still in use is PodmanConflict, after the others."""
         if not labels:
             raise PodmanRejected("cannot remove volumes: no labels were given, so all volumes would be meant")
-        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        # By all but the owner: what was adopted carries another one on Podman's side.
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items() if key != OWNER_LABEL]})
         call = Call("list_volumes", "list volumes", "GET", "volumes/json", {"filters": filters})
         problem: PodmanError | None = None
         for name in await self._podman.get(call, lambda docs: shapes.volumes_with(labels, docs)):
