@@ -19,6 +19,7 @@ from podsupd.engine.fleet import Fleet
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
+from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
@@ -138,6 +139,11 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         on_relist=relisted,
         on_event=fleet.poke,
     )
+
+    async def adopt(owners: frozenset[str]) -> None:
+        await asyncio.to_thread(held.adopt, owners)
+        edges.runtime.recognise(held.owner_id, held.adopted)
+
     fleet.equip(
         Tools(
             owner=held.owner_id,
@@ -158,6 +164,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
             causes=ledger.causes,
+            adopt=adopt,
         )
     )
     restored = restore(
@@ -176,7 +183,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    insight = Insight(processes, ledger, prober, PidfdSender(), edges.processes)
+    insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), PidfdSender(), edges.processes)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
     return _Engine(fleet, desires, observer, puller, prober, probe_memory, webhooks, ledger, control)
 
@@ -209,6 +216,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 allow_host_exec=settings.probes.allow_host_exec,
             ),
         )
+        runtime.recognise(held.owner_id, held.adopted)
         stack.callback(edges.notifier.close)
         stack.push_async_callback(edges.state.close)
         stack.push_async_callback(edges.history.close)
