@@ -19,6 +19,7 @@ from podsupd.engine.fleet import Fleet
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
+from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
@@ -182,7 +183,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    insight = Insight(processes, ledger, prober, PidfdSender(), edges.processes)
+    insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), PidfdSender(), edges.processes)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
     return _Engine(fleet, desires, observer, puller, prober, probe_memory, webhooks, ledger, control)
 

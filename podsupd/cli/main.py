@@ -303,6 +303,23 @@ def signals(
     command.signals(Client(socket), pod, limit, output, follow=follow)
 
 
+@app.command(rich_help_panel="Pods")
+@_answers
+def probe(
+    pod: Annotated[str, typer.Argument(metavar="POD")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Of a PodPolicy's probe, or CONTAINER/liveness and so on.")
+    ] = None,
+    *,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Run a probe now, or all of them, and show what it went through; counts for nothing. Exit 1 when one fails."""
+    from podsupd.cli import probe as command  # noqa: PLC0415
+
+    return command.probe(Client(socket), pod, name, output)
+
+
 @app.command(rich_help_panel="Daemon")
 @_answers
 def version(*, output: Output = Format.TABLE, socket: Socket = None) -> None:

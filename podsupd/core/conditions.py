@@ -7,6 +7,7 @@ from podsupd.core import containers, dependencies, health, initializing, ladder,
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import container_digest, pod_digest
+from podsupd.core.probing import Result
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     Action,
@@ -191,6 +192,7 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         Condition("ContainersReady", "True" if ready else "False", reason, message),
         Condition("Ready", "True" if ready else "False", reason, message),
     ]
+    paused = [s.name for s in statuses if s.paused]
     policies = [p for p in view.probes.values() if p.type is ProbeType.POLICY]
     if policies:
         failing = [p for p in policies if p.passing is False]
@@ -203,9 +205,12 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         found.append(
             Condition("DependenciesReady", "False", *waits) if waits else Condition("DependenciesReady", "True")
         )
-    if any(s.paused for s in statuses):
-        paused = ", ".join(s.name for s in statuses if s.paused)
-        found.append(Condition("Paused", "True", "PausedByHand", f"probes are suspended, nothing is killed: {paused}"))
+    if unrunnable := [p for p in view.probes.values() if p.result == Result.UNKNOWN and not paused]:
+        texts = "; ".join(f"{p.name}: {p.message}" for p in unrunnable)
+        found.append(Condition("ProbesRunnable", "False", "Unrunnable", texts))
+    if paused:
+        what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
+        found.append(Condition("Paused", "True", "PausedByHand", what))
     if conflict:
         found.append(Condition("Conflict", "True", "NameTaken", conflict))
     if view.fault:

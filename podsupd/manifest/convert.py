@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from podsupd.manifest import schema
+from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
@@ -52,7 +53,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
     inits, containers = (
-        tuple(_container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in found)
+        tuple(
+            _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", pod.spec, token_volumes) for c in found
+        )
         for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
@@ -77,6 +80,8 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        security=pod_security(pod.spec.security_context),
+        network=network(pod),
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
     )
@@ -105,8 +110,10 @@ def _claim_options(annotations: Mapping[str, str]) -> dict[str, str]:
     return said | ({"o": ",".join(wishes)} if wishes else {})
 
 
-def _container(container: schema.Container, runtime_name: str, token_volumes: set[str]) -> ContainerSpec:
-    ports = tuple(_port(p) for p in container.ports)
+def _container(
+    container: schema.Container, runtime_name: str, pod: schema.Spec, token_volumes: set[str]
+) -> ContainerSpec:
+    ports = tuple(_port(p, host=pod.host_network) for p in container.ports)
     named = {p.name: p.container_port for p in ports if p.name}
     probes = (
         (ProbeType.LIVENESS, container.liveness_probe),
@@ -135,6 +142,7 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         stop_signal=container.lifecycle.stop_signal,
         stdin=container.stdin,
         tty=container.tty,
+        security=security(pod.security_context, container.security_context),
         restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
 
@@ -163,8 +171,10 @@ def _env_from(source: EnvFromSource) -> EnvFrom:
     return EnvFrom(kind, of.name, source.prefix, of.optional)
 
 
-def _port(port: schema.ContainerPort) -> PortSpec:
-    return PortSpec(port.container_port, port.protocol, port.name, port.host_port or None, port.host_ip)
+def _port(port: schema.ContainerPort, *, host: bool) -> PortSpec:
+    # In the host's network every port is the host's, published or not: no other pod can have it.
+    on_host = port.container_port if host else port.host_port or None
+    return PortSpec(port.container_port, port.protocol, port.name, on_host, port.host_ip)
 
 
 def _resources(resources: schema.Resources) -> Resources:

@@ -45,6 +45,11 @@ class Rules:
         siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known, siblings)
+        if spec.get("hostNetwork") is True:
+            for path, port in (port for at, c in containers for port in _items(c, "ports", at)):
+                if port.get("hostPort") not in (None, 0, port.get("containerPort")):
+                    what = f"must be {port.get('containerPort')}, its containerPort, in the host's network"
+                    self._error((*path, "hostPort"), f"{what}, found {port['hostPort']}: remove it")
         for path, container in inits:
             self._init(path, container)
 

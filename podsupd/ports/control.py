@@ -8,7 +8,7 @@ from podsupd.model.processes import PodProcesses, ProcessCount
 from podsupd.model.sending import SignalReport, SignalRequest
 from podsupd.model.signals import SignalRecord
 from podsupd.model.spec import ProbeSpec
-from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus
+from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus, ProbeRun
 
 
 class Meter(Protocol):
@@ -114,6 +114,10 @@ class Control(Protocol):
 
     async def processes(self, pod: str) -> PodProcesses:
         """Return the tree of a pod's processes. Raises ProcessesUnavailable."""
+        ...
+
+    async def run_probe(self, pod: str, probe: str) -> ProbeRun:
+        """Make one attempt of a probe now, which counts for nothing."""
         ...
 
     async def count_processes(self) -> None:

@@ -1,6 +1,6 @@
 """The table of all routes (INTERFACE: HTTP control endpoint)."""
 
-from podsupd.web import handlers, health, sending, streams
+from podsupd.web import handlers, health, probing, sending, streams
 from podsupd.web.route import Answer, Param, Route
 
 VERBS = ("restart", "stop", "start")
@@ -101,6 +101,15 @@ ROUTES: tuple[Route, ...] = (
         Answer(schema="SignalReport"),
         body="SignalRequest",
         errors=(404, 409, 503),
+    ),
+    Route(
+        "POST",
+        "/v1/pods/{pod}/probes/{name}/run",
+        probing.run,
+        "Make one attempt of a probe now, which counts for nothing",
+        Answer(schema="ProbeRun"),
+        body="Empty",
+        errors=(404, 503),
     ),
     Route(
         "GET",
