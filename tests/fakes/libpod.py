@@ -46,7 +46,8 @@ class Fault:
 class FakeLibpod(Objects):
     """Use as ``async with FakeLibpod(path) as fake``, then talk to ``fake.url``.
 
-    calls: every (operation, object) answered or failed; done: those carried out. Faults: ``fail``, ``die``, ``revive``; events: ``crash``.
+    calls: every (operation, object) answered or failed; done: those carried out. Faults: ``fail``, ``die``,
+    ``revive``; events: ``crash``.
     run: what an exec does, (name, command) -> (exit code, stdout, stderr), or None to never end.
     """
 
