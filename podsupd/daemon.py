@@ -16,6 +16,7 @@ from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.hooks import Hooks
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
@@ -104,6 +105,7 @@ class _Engine:
     desires: Desires
     observer: Observer
     puller: Puller
+    hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
     ledger: Ledger
@@ -119,6 +121,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod, tell=events.note)
+    hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
 
@@ -143,6 +146,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             clock=edges.clock,
             executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce),
             puller=puller,
+            hooks=hooks,
             prober=prober,
             probe_memory=probe_memory,
             processes=edges.processes,
@@ -173,7 +177,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
     insight = Insight(processes, ledger, prober, PidfdSender(), edges.processes)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
-    return _Engine(fleet, desires, observer, puller, prober, probe_memory, ledger, control)
+    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, ledger, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -261,6 +265,7 @@ async def _end(engine: _Engine) -> None:
     engine.observer.poke()
     await engine.fleet.close()
     await engine.puller.close()
+    await engine.hooks.close()
     await engine.probe_memory.keep_all(list(engine.fleet.workers))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from podsupd.core import naming
+from podsupd.core import hooks, naming
 from podsupd.engine.probe_entries import Registration
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
 from podsupd.model.plan import ContainerMemory, Now, PodMemory
@@ -18,7 +18,7 @@ class Sight:
     processes: bool
 
 
-def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+def target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
     info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
@@ -45,7 +45,7 @@ def of(
     """Return the probes to keep running, by name; want: the spec in force, or the last one of a pod that has to go.
 
     Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
-    the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
+    a container whose postStart hook runs is not probed yet; the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
     """
     if want is None or seen is None or not seen.owned_by(owner) or not naming.infra_running(seen):
         return {}
@@ -56,6 +56,8 @@ def of(
         if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
             continue
         mine = memory.containers.get(spec.name, ContainerMemory())
+        if hooks.pending(mine, container.incarnation):
+            continue
         ending = mine.stop is not None and mine.stop.incarnation == container.incarnation
         for probe in spec.probes:
             if ending and probe.type is not ProbeType.READINESS:
@@ -63,7 +65,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=_target(want.name, seen, container, sight),
+                target=target(want.name, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=_age(mine, container, now),
             )
@@ -77,7 +79,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=_target(want.name, seen, container, sight),
+                target=target(want.name, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
                 started_age_s=youngest,
             )

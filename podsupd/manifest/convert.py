@@ -126,6 +126,8 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         resources=_resources(container.resources),
         probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
         stop_signal=container.lifecycle.stop_signal,
+        post_start=_hook(container.lifecycle.post_start, named),
+        pre_stop=_hook(container.lifecycle.pre_stop, named),
         stdin=container.stdin,
         tty=container.tty,
         restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
@@ -221,20 +223,36 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     )
 
 
+def _hook(hook: schema.LifecycleHandler | None, named: Ports) -> Hook | None:
+    if hook is None:
+        return None
+    if hook.sleep:
+        return Sleep(float(hook.sleep.seconds))
+    if hook.exec:
+        return ExecCommand(tuple(hook.exec.command))
+    if hook.http_get:
+        # As in the kubelet any answer will do.
+        return replace(_http_get(hook.http_get, named), any_answer=True)
+    raise AssertionError("rules let a hook without a handler pass")
+
+
+def _http_get(get: schema.HttpGet, named: Ports) -> HttpGet:
+    return HttpGet(
+        port=named[get.port] if isinstance(get.port, str) else get.port,
+        path=get.path if get.path.startswith("/") else f"/{get.path}",
+        scheme=get.scheme,
+        host=get.host or None,
+        headers=tuple((h.name, h.value) for h in get.http_headers),
+    )
+
+
 def _handler(
     probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
 ) -> HttpGet | TcpSocket | ExecCommand:
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
-        get = probe.http_get
-        return HttpGet(
-            port=named[get.port] if isinstance(get.port, str) else get.port,
-            path=get.path if get.path.startswith("/") else f"/{get.path}",
-            scheme=get.scheme,
-            host=get.host or None,
-            headers=tuple((h.name, h.value) for h in get.http_headers),
-        )
+        return _http_get(probe.http_get, named)
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)

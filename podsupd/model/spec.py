@@ -81,6 +81,7 @@ class HttpGet:
     scheme: str = "HTTP"
     host: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    any_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,17 @@ class ExecCommand:
     """A command in a container, without a shell."""
 
     command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """A hook that lets time pass."""
+
+    seconds: float
+
+
+Hook = HttpGet | ExecCommand | Sleep
+"""What is done at the start or before the stop of a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +213,8 @@ class ContainerSpec:
     stdin: bool = False
     tty: bool = False
     restart_policy: RestartPolicy | None = None
+    post_start: Hook | None = None
+    pre_stop: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)

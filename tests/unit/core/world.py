@@ -4,8 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.planner import images_needed, plan
-from podsupd.core.stopping import Rule
-from podsupd.core.teardown import LEAST_GRACE_S
+from podsupd.core.stopping import LEAST_S, Rule
 from podsupd.core.troubles import refused, succeeded
 from podsupd.model.observed import (
     CONTAINER_LABEL,
@@ -238,7 +237,7 @@ class World:
         spec = self.want.stop if self.want else memory.stop_spec
         grace = 30.0 if grace is None else grace
         if memory.sidecar is not None and self.memory.ending_since is not None:
-            grace = max(grace - (memory.stop.started_at - self.memory.ending_since), min(grace, LEAST_GRACE_S))
+            grace = max(grace - (memory.stop.started_at - self.memory.ending_since), min(grace, LEAST_S))
         total = Rule(grace, spec).total_s
         # A kill that was due by an earlier wish goes on whatever is wished then.
         due = min(total, self.killing.get(action.container_id, total))
