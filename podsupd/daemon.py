@@ -205,6 +205,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 runtime,
                 user_agent=f"kube-probe/podsupd-{__version__}",
                 run_dir=str(Path(settings.api.socket).parent),
+                allow_host_exec=settings.probes.allow_host_exec,
             ),
         )
         stack.callback(edges.notifier.close)

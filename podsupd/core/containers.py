@@ -283,20 +283,27 @@ def bring_up(
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
     if container.state.alive:
-        if mine.mark and mine.mark.incarnation == container.incarnation:
-            return take_down(container, mine, mine.mark.message, rule, facts, now, remove=False)
-        if mine.stop and mine.stop.incarnation == container.incarnation:
-            if mine.stop.sent:
-                # It was told to end: half shut down it is of no use, so that is finished and it starts again.
-                return take_down(container, mine, mine.stop.why, rule, facts, now, remove=False)
-            mine = replace(mine, stop=None)
-        hook = hooks.post_start(spec, container, mine, facts, now)
-        if hook:
-            action, wake_at = hook
-            waiting = ("PostStartHook", "its postStart hook runs")
-            return Decision(mine, (action,) if action else (), waiting, wake_at)
-        wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
-        return Decision(mine, wake_at=wake)
+        return _go_on(spec, container, mine, rule, facts, now)
     if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
         return Decision(mine)
     return _start(pod.policy_of(spec), container, mine, now)
+
+
+def _go_on(
+    spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, rule: Rule, facts: Facts, now: Now
+) -> Decision:
+    """Leave a container alone that runs as wanted, unless this life of it has to end."""
+    if mine.mark and mine.mark.incarnation == container.incarnation:
+        return take_down(container, mine, mine.mark.message, rule, facts, now, remove=False)
+    if mine.stop and mine.stop.incarnation == container.incarnation:
+        if mine.stop.sent:
+            # It was told to end: half shut down it is of no use, so that is finished and it starts again.
+            return take_down(container, mine, mine.stop.why, rule, facts, now, remove=False)
+        mine = replace(mine, stop=None)
+    hook = hooks.post_start(spec, container, mine, facts, now)
+    if hook:
+        action, wake_at = hook
+        waiting = ("PostStartHook", "its postStart hook runs")
+        return Decision(mine, (action,) if action else (), waiting, wake_at)
+    wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
+    return Decision(mine, wake_at=wake)

@@ -42,7 +42,9 @@ def pending(memory: ContainerMemory, life: Incarnation) -> bool:
     return run is not None and run.incarnation == life and not run.done
 
 
-def greet(spec: ContainerSpec | None, container: ObservedContainer, memory: ContainerMemory, now: Now) -> ContainerMemory:
+def greet(
+    spec: ContainerSpec | None, container: ObservedContainer, memory: ContainerMemory, now: Now
+) -> ContainerMemory:
     """Note for a life that has just begun that its postStart hook is due."""
     if spec is None or spec.post_start is None or not container.state.alive:
         return memory

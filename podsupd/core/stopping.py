@@ -39,7 +39,7 @@ class Rule:
         return self.shared and self.spec.scope is not StopScope.MAIN_PROCESS
 
     def deadline(self, stop: Stop) -> float:
-        """Return the boottime of SIGKILL; after a preStop hook, which may have used the grace period up, 2 s at least."""
+        """Return the boottime of SIGKILL: a preStop hook that used the grace period up leaves 2 s for the signal."""
         if stop.signals_at is None:
             return stop.started_at + self.total_s
         whole = min(stop.started_at + self.grace_s, stop.signals_at + self.total_s)

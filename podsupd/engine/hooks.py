@@ -58,7 +58,7 @@ class Hooks:
     async def _attempt(self, name: str, action: RunHook, target: ProbeTarget) -> tuple[str, str]:
         """Make the attempt; return why it failed and why it could not be made at all, each mostly empty."""
         if isinstance(action.hook, Sleep):
-            raise AssertionError("the planner lets time pass by itself")
+            raise TypeError("the planner lets time pass by itself")
         vantage = Vantage.POD if isinstance(action.hook, HttpGet) else Vantage.CONTAINER
         spec = ProbeSpec(
             name, ProbeType.POLICY, vantage, action.hook, action.container, timeout_s=max(action.timeout_s, 0.001)

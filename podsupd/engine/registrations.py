@@ -18,11 +18,12 @@ class Sight:
     processes: bool
 
 
-def target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+def target(want: PodSpec | None, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+    """Return where an attempt in a container, or in its pod, goes; want: for the ports that the pod publishes."""
     info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
-        pod=pod,
+        pod=seen.name,
         infra_id=seen.infra.id if seen.infra else "",
         netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
@@ -30,6 +31,11 @@ def target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sig
         container_pid=container.pid if container and sight.processes else 0,
         oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
         oci_config_path=container.oci_config_path if container else "",
+        published=tuple(
+            (p.host_port, p.container_port)
+            for p in (want.published_ports if want else ())
+            if p.host_port and p.protocol == "TCP"
+        ),
     )
 
 
@@ -45,7 +51,8 @@ def of(
     """Return the probes to keep running, by name; want: the spec in force, or the last one of a pod that has to go.
 
     Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
-    a container whose postStart hook runs is not probed yet; the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
+    a container whose postStart hook runs is not probed yet; the PodPolicy's while all containers of the pod run.
+    Suspended while a container is paused.
     """
     if want is None or seen is None or not seen.owned_by(owner) or not naming.infra_running(seen):
         return {}
@@ -65,7 +72,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=target(want.name, seen, container, sight),
+                target=target(want, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=_age(mine, container, now),
             )
@@ -79,7 +86,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=target(want.name, seen, container, sight),
+                target=target(want, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
                 started_age_s=youngest,
             )

@@ -341,7 +341,7 @@ class Worker:
         if self._seen is None:
             raise RuntimeError("a hook was planned for a pod that was not seen")
         container = next((c for c in self._seen.containers if c.id == container_id), None)
-        return registrations.target(self.name, self._seen, container, self._sight())
+        return registrations.target(self._want or self._last, self._seen, container, self._sight())
 
     def _sight(self) -> registrations.Sight:
         return registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from podsupd.manifest import schema
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
 from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ObjectSpec, ResourceRef
@@ -15,7 +16,11 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    GrpcCheck,
+    Handler,
+    Hook,
     HostPath,
+    HttpExpect,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -24,6 +29,7 @@ from podsupd.model.spec import (
     PullPolicy,
     Resources,
     RestartPolicy,
+    Sleep,
     Source,
     StopScope,
     StopSpec,
@@ -209,9 +215,9 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
-        vantage=Vantage.CONTAINER if probe.exec else Vantage(probe.vantage),
-        handler=_handler(probe, probe.exec, named),
-        container=probe.exec.container if probe.exec else None,
+        vantage=Vantage.CONTAINER if probe.exec and not host else Vantage(probe.vantage),
+        handler=_handler(probe, probe.exec, named, probe.expect),
+        container=(probe.exec.container or None) if probe.exec else None,
         initial_delay_s=float(probe.initial_delay_seconds),
         period_s=float(probe.period_seconds or 10),
         timeout_s=float(probe.timeout_seconds or 1),
@@ -232,7 +238,7 @@ def _hook(hook: schema.LifecycleHandler | None, named: Ports) -> Hook | None:
         return ExecCommand(tuple(hook.exec.command))
     if hook.http_get:
         # As in the kubelet any answer will do.
-        return replace(_http_get(hook.http_get, named), any_answer=True)
+        return replace(_http_get(hook.http_get, named), expect=HttpExpect(status=(100, 599)))
     raise AssertionError("rules let a hook without a handler pass")
 
 
@@ -247,13 +253,28 @@ def _http_get(get: schema.HttpGet, named: Ports) -> HttpGet:
 
 
 def _handler(
-    probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
-) -> HttpGet | TcpSocket | ExecCommand:
+    probe: schema.Probe | schema.PolicyProbe,
+    command: schema.Exec | None,
+    named: Ports,
+    expect: Expect | None = None,
+) -> Handler:
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
-        return _http_get(probe.http_get, named)
+        return replace(_http_get(probe.http_get, named), expect=_expect(expect) if expect else None)
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)
+    if probe.grpc:
+        return GrpcCheck(probe.grpc.port, probe.grpc.service)
     raise AssertionError("rules let a probe without a handler pass")
+
+
+def _expect(expect: Expect) -> HttpExpect:
+    return HttpExpect(
+        status=expect.status,
+        body_contains=expect.body_contains,
+        body_matches=expect.body_matches,
+        max_body_bytes=expect.max_body_bytes,
+        within_s=expect.within_seconds,
+    )

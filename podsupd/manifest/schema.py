@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 from podsupd.manifest import names
 from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quantity, Seconds, Word
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.expect_schema import Expect
 
 
 def _port(value: object) -> int | str:
@@ -63,6 +64,13 @@ class TcpSocket(Model):
     host: str = ""
 
 
+class Grpc(Model):
+    """A check of gRPC's health service; its port has no name in Kubernetes either."""
+
+    port: PortNumber
+    service: Annotated[str, Field(max_length=1024)] = ""
+
+
 class Exec(Model):
     """A command in the container."""
 
@@ -80,6 +88,7 @@ class _Numbers(Model):
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=INT32)] | None = None
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
+    grpc: Grpc | None = None
 
 
 class Probe(_Numbers):
@@ -220,9 +229,9 @@ class Pod(Model):
 
 
 class PolicyExec(Exec):
-    """A command in a named container."""
+    """A command in a named container, or on the host, which has no name."""
 
-    container: Word
+    container: str = ""
 
 
 class PolicyProbe(_Numbers):
@@ -231,6 +240,7 @@ class PolicyProbe(_Numbers):
     name: Label
     vantage: Literal["Host", "Pod"] = Field("Pod", alias="from")
     exec: PolicyExec | None = None
+    expect: Expect | None = None
     on_failure: Annotated[str | dict[str, str], PlainValidator(_on_failure)] = "None"
 
 

@@ -123,10 +123,9 @@ _CONTAINER = {
 }
 
 _PROBE = {
-    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction"),
+    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction"),
     **_supported("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold"),
     **_supported("terminationGracePeriodSeconds"),
-    **_later("grpc:GRPCAction", "use tcpSocket, or exec with a client in the image"),
 }
 
 _VOLUME = {
@@ -166,6 +165,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "HTTPGetAction": _supported("host httpHeaders:HTTPHeader* path port scheme") | _later("protocol", _REMOVE),
     "HTTPHeader": _supported("name value"),
     "TCPSocketAction": _supported("host port"),
+    "GRPCAction": _supported("port service") | _later("mode", "remove it: without TLS is all that there is"),
     "ExecAction": _supported("command"),
     "Lifecycle": {
         **_supported("stopSignal postStart:LifecycleHandler preStop:LifecycleHandler"),
@@ -223,7 +223,8 @@ TABLE: dict[str, dict[str, Field]] = {
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
     "PodPolicySpec": _POLICY_SPEC,
-    "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec"),
+    "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec expect:PolicyExpect"),
+    "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
@@ -260,7 +261,6 @@ _INNER = {
         "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
     ),
     "FileKeySelector": "key optional path volumeName",
-    "GRPCAction": "mode port service",
     "ContainerResizePolicy": "resourceName restartPolicy",
     "ResourceClaim": "name request",
     "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",

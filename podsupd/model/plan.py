@@ -93,7 +93,8 @@ class Facts:
     causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
-    hooks: by ``CONTAINER/KIND``. after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
+    after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
+    hooks: by ``CONTAINER/KIND``.
     """
 
     owner: str

@@ -73,6 +73,21 @@ class StopSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpExpect:
+    """What an answer must be besides in time: status, both ends included; None is 200 to 399, redirects followed.
+
+    body_contains, body_matches: a substring and a regular expression that the first max_body_bytes of the body must
+    hold (empty: anything). within_s: how long the whole answer may take.
+    """
+
+    status: tuple[int, int] | None = None
+    body_contains: str = ""
+    body_matches: str = ""
+    max_body_bytes: int = 65536
+    within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpGet:
     """An HTTP GET; host None means the pod's IP for a container's probe, localhost for a PodPolicy's."""
 
@@ -81,7 +96,7 @@ class HttpGet:
     scheme: str = "HTTP"
     host: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    any_answer: bool = False
+    expect: HttpExpect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +108,21 @@ class TcpSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcCheck:
+    """A Check of gRPC's standard health protocol (``grpc.health.v1.Health``), without TLS; host as HttpGet's None."""
+
+    port: int
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExecCommand:
-    """A command in a container, without a shell."""
+    """A command in a container, or with Vantage.HOST on the host; without a shell."""
 
     command: tuple[str, ...]
+
+
+Handler = HttpGet | TcpSocket | GrpcCheck | ExecCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +140,7 @@ Hook = HttpGet | ExecCommand | Sleep
 class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
-    container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
+    container: the container that owns it (for exec: that it runs in); None for other pod-level probes.
     grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
     target is the container of RESTART_CONTAINER.
     """
@@ -122,7 +148,7 @@ class ProbeSpec:
     name: str
     type: ProbeType
     vantage: Vantage
-    handler: HttpGet | TcpSocket | ExecCommand
+    handler: Handler
     container: str | None = None
     initial_delay_s: float = 0.0
     period_s: float = 10.0

@@ -61,7 +61,9 @@ _HTTP_GET = _object(
     {"host": _STRING, "httpHeaders": _list(_object({"name": _STRING, "value": _STRING}))},
 )
 _TCP_SOCKET = _object({"port": _INTEGER}, {"host": _STRING})
+_GRPC = _object({"port": _INTEGER}, {"service": _STRING})
 _EXEC = _object({"command": _list(_STRING)})
+_HANDLERS = {"httpGet": _HTTP_GET, "tcpSocket": _TCP_SOCKET, "grpc": _GRPC, "exec": _EXEC}
 
 _CONTAINER_SPEC = _object(
     {"name": _STRING, "image": _STRING, "imagePullPolicy": _STRING},
@@ -102,15 +104,7 @@ SCHEMAS: dict[str, Json] = {
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
     ),
-    "ProbeSpec": _object(
-        _PROBE_FIELDS,
-        {
-            "httpGet": _HTTP_GET,
-            "tcpSocket": _TCP_SOCKET,
-            "exec": _EXEC,
-            "terminationGracePeriodSeconds": _NUMBER,
-        },
-    ),
+    "ProbeSpec": _object(_PROBE_FIELDS, {**_HANDLERS, "terminationGracePeriodSeconds": _NUMBER}),
     "PodSpec": _object(
         {
             "containers": _list(_CONTAINER_SPEC),

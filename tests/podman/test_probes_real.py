@@ -203,7 +203,12 @@ def processes_in(container_id: str) -> set[int]:
 
 @pytest.mark.parametrize(
     "script",
-    ["sleep 1000 & sleep 1000", "setsid sleep 1000 & sleep 1000", "sh -c 'sleep 1000 & sleep 1000' & wait"],
+    [
+        "sleep 1000 & sleep 1000",
+        "setsid sleep 1000 & sleep 1000",
+        "sh -c 'sleep 1000 & sleep 1000' & wait",
+        "(setsid sleep 1000 &) ; sleep 1000",
+    ],
 )
 async def test_a_late_command_is_killed_with_its_tree(prober: ProbeRunner, container: ProbeTarget, script: str) -> None:
     """A hung probe leaves no process in the container and does not touch those that were there."""

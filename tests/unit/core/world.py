@@ -20,6 +20,7 @@ from podsupd.model.plan import (
     CreateContainer,
     CreatePod,
     Facts,
+    HookFact,
     ImageFact,
     ImageState,
     Intent,
@@ -31,6 +32,7 @@ from podsupd.model.plan import (
     RemoveContainer,
     RemovePod,
     RemoveShelter,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     StartContainer,
@@ -74,6 +76,7 @@ class World:
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
+    hooks: how hooks end: ok, fail, or hang.
     """
 
     want: PodSpec | None = POD
@@ -94,6 +97,7 @@ class World:
     left_obey: bool = True
     leftovers: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
+    hooks: str = "ok"
     sandboxes: dict[Incarnation, set[str]] = field(default_factory=dict)
     killing: dict[str, float] = field(default_factory=dict)
     made: int = 0
@@ -145,7 +149,7 @@ class World:
         self.made += 1
         return f"t{self.made}"
 
-    def apply(self, action: Action) -> None:
+    def apply(self, action: Action) -> None:  # noqa: PLR0915  one arm for each action
         """Do what Podman would; asserts that nobody else's things are touched."""
         self.done.append(action)
         match action:
@@ -178,6 +182,12 @@ class World:
                 code = self.codes.get(self.of(container_id).label(CONTAINER_LABEL))
                 if code is not None:
                     self.crash(self.of(container_id).label(CONTAINER_LABEL), code)
+            case RunHook(container=name, kind=kind, incarnation=life):
+                assert self.of(action.container_id).incarnation == life
+                assert self.of(action.container_id).state.alive
+                ended = {"ok": "", "fail": "exit code 1"}.get(self.hooks)
+                fact = HookFact(life, ended=ended is not None, failed=ended or "")
+                self.facts = replace(self.facts, hooks={**self.facts.hooks, f"{name}/{kind}": fact})
             case SignalContainer() | SignalLeftovers() | RemoveShelter():
                 self.apply_stop(action)
             case RemoveContainer(container_id=container_id):

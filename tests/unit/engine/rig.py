@@ -216,7 +216,7 @@ class Rig:
         self.state = MemoryState(fake.calls)
         self.shelters = Cgroups()
         self.deaths, self.journal, self.clock = Deaths(), Journal(), Clock()
-        self.hooks = Hooks(NoProbes(), lambda pod: self.fleet.poke_pod(pod))
+        self.hooks = Hooks(NoProbes(), self.poke)
         self.doubts: list[str] = []
         self.stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -243,6 +243,10 @@ class Rig:
                 unavailable=self.doubts.append,
             )
         )
+
+    def poke(self, pod: str) -> None:
+        """Have a pod's worker look again."""
+        self.fleet.poke_pod(pod)
 
     async def relist(self) -> None:
         """Relist once, as the observer does."""

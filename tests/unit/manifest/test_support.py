@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podsupd.manifest import env_schema, object_schema, parse, schema
+from podsupd.manifest import env_schema, expect_schema, object_schema, parse, schema
 from podsupd.manifest.support import ROOTS, TABLE, Support
 
 API = json.loads(Path(__file__).with_name("kubernetes_pod_api.json").read_text(encoding="utf-8"))["types"]
@@ -19,6 +19,7 @@ MODELS = {
     "HTTPHeader": schema.HttpHeader,
     "TCPSocketAction": schema.TcpSocket,
     "ExecAction": schema.Exec,
+    "GRPCAction": schema.Grpc,
     "ContainerPort": schema.ContainerPort,
     "EnvVar": env_schema.EnvVar,
     "EnvVarSource": env_schema.EnvVarSource,
@@ -45,6 +46,7 @@ MODELS = {
     "PodPolicySpec": schema.PolicySpec,
     "PolicyProbe": schema.PolicyProbe,
     "PolicyExec": schema.PolicyExec,
+    "PolicyExpect": expect_schema.Expect,
     "PolicyBackoff": schema.Backoff,
 }
 
