@@ -20,10 +20,12 @@ from podsupd.engine.hooks import Hooks
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
+from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import guarded
+from podsupd.engine.webhooks import Webhooks
 from podsupd.engine.worker import Tools
 from podsupd.errors import FatalError, PodmanUnavailable, StateUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url
@@ -34,7 +36,7 @@ from podsupd.model.desired import Desired
 from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
-from podsupd.probes import ProbeRunner
+from podsupd.probes import ProbeRunner, WebhookClient
 from podsupd.signals import HostProcesses, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
@@ -108,6 +110,7 @@ class _Engine:
     hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
+    webhooks: Webhooks
     ledger: Ledger
     control: Engine
 
@@ -124,6 +127,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
+    webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
         fleet.relisted(now)
@@ -138,13 +142,20 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         on_relist=relisted,
         on_event=fleet.poke,
     )
+
+    async def adopt(owners: frozenset[str]) -> None:
+        await asyncio.to_thread(held.adopt, owners)
+        edges.runtime.recognise(held.owner_id, held.adopted)
+
     fleet.equip(
         Tools(
             owner=held.owner_id,
             runtime=edges.runtime,
             state=edges.state,
             clock=edges.clock,
-            executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce),
+            executor=Executor(
+                edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce, webhooks.request
+            ),
             puller=puller,
             hooks=hooks,
             prober=prober,
@@ -157,6 +168,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
             causes=ledger.causes,
+            adopt=adopt,
         )
     )
     restored = restore(
@@ -175,9 +187,9 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    insight = Insight(processes, ledger, prober, PidfdSender(), edges.processes)
+    insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), PidfdSender(), edges.processes)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
-    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, ledger, control)
+    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, webhooks, ledger, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -208,6 +220,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 allow_host_exec=settings.probes.allow_host_exec,
             ),
         )
+        runtime.recognise(held.owner_id, held.adopted)
         stack.callback(edges.notifier.close)
         stack.push_async_callback(edges.state.close)
         stack.push_async_callback(edges.history.close)
@@ -267,6 +280,7 @@ async def _end(engine: _Engine) -> None:
     await engine.fleet.close()
     await engine.puller.close()
     await engine.hooks.close()
+    await engine.webhooks.close()
     await engine.probe_memory.keep_all(list(engine.fleet.workers))
 
 

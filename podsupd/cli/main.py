@@ -135,6 +135,20 @@ def prune(
     ask.prune(Client(socket), output, confirm=confirm)
 
 
+@app.command(rich_help_panel="Manifests")
+@_answers
+def adopt(
+    *,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Take them over.")] = False,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> None:
+    """List pods made from this directory before the state directory was lost; with --confirm take them over."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    ask.adopt(Client(socket), output, confirm=confirm)
+
+
 @app.command(rich_help_panel="Pods")
 @_answers
 def status(
@@ -287,6 +301,23 @@ def signals(
     from podsupd.cli import signals as command  # noqa: PLC0415
 
     command.signals(Client(socket), pod, limit, output, follow=follow)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def probe(
+    pod: Annotated[str, typer.Argument(metavar="POD")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Of a PodPolicy's probe, or CONTAINER/liveness and so on.")
+    ] = None,
+    *,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Run a probe now, or all of them, and show what it went through; counts for nothing. Exit 1 when one fails."""
+    from podsupd.cli import probe as command  # noqa: PLC0415
+
+    return command.probe(Client(socket), pod, name, output)
 
 
 @app.command(rich_help_panel="Daemon")

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, health, initializing, naming
+from podsupd.core import containers, dependencies, health, initializing, ladder, naming
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import container_digest, pod_digest
+from podsupd.core.probing import Result
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     ContainerMemory,
     CreateContainer,
     CreatePod,
@@ -74,6 +76,8 @@ def describe(action: Action) -> str:
             what = f"run the {kind[0].lower()}{kind[1:]} hook of container {name}"
         case PullImage(image=image):
             what = f"pull image {image}"
+        case CallWebhook(webhook=webhook):
+            what = f"call {ladder.place(webhook)}"
     return f"{what}: {action.why}" if action.why else what
 
 
@@ -192,21 +196,25 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         Condition("ContainersReady", "True" if ready else "False", reason, message),
         Condition("Ready", "True" if ready else "False", reason, message),
     ]
+    paused = [s.name for s in statuses if s.paused]
     policies = [p for p in view.probes.values() if p.type is ProbeType.POLICY]
     if policies:
         failing = [p for p in policies if p.passing is False]
         unknown = [p for p in policies if p.passing is None]
         status = "False" if failing else ("Unknown" if unknown else "True")
-        texts = "; ".join(f"{p.name}: {p.message}" for p in failing)
+        texts = "; ".join(f"{p.name}: {p.message}{_standing(view, p.name)}" for p in failing)
         found.append(Condition("PolicyProbesPassing", status, "ProbeFailed" if failing else "", texts))
     if view.want is not None and view.want.after:
         waits = _waits_for_pods(view)
         found.append(
             Condition("DependenciesReady", "False", *waits) if waits else Condition("DependenciesReady", "True")
         )
-    if any(s.paused for s in statuses):
-        paused = ", ".join(s.name for s in statuses if s.paused)
-        found.append(Condition("Paused", "True", "PausedByHand", f"probes are suspended, nothing is killed: {paused}"))
+    if unrunnable := [p for p in view.probes.values() if p.result == Result.UNKNOWN and not paused]:
+        texts = "; ".join(f"{p.name}: {p.message}" for p in unrunnable)
+        found.append(Condition("ProbesRunnable", "False", "Unrunnable", texts))
+    if paused:
+        what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
+        found.append(Condition("Paused", "True", "PausedByHand", what))
     if conflict:
         found.append(Condition("Conflict", "True", "NameTaken", conflict))
     if view.fault:
@@ -214,6 +222,12 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
     if view.stale:
         found.append(Condition("ObservationFresh", "False", "PodmanUnavailable", "Podman does not answer"))
     return tuple(found)
+
+
+def _standing(view: PodView, probe: str) -> str:
+    memory = view.memory.ladders.get(probe)
+    where = ladder.standing(memory) if memory else ""
+    return f" ({where})" if where else ""
 
 
 def derive(view: PodView, now: Now) -> PodStatus:

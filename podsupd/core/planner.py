@@ -11,7 +11,15 @@ from podsupd.core.containers import LOOK_AGAIN_S
 from podsupd.core.digest import changed_fields, container_digest, pod_digest
 from podsupd.core.draft import Draft
 from podsupd.core.stopping import MAIN_ONLY, Rule
-from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.observed import (
+    CONTAINER_LABEL,
+    DIGEST_LABEL,
+    OWNER_LABEL,
+    SOURCE_LABEL,
+    ContainerState,
+    ObservedContainer,
+    ObservedPod,
+)
 from podsupd.model.plan import (
     ContainerMemory,
     CreatePod,
@@ -59,15 +67,14 @@ def plan(
     if seen is not None and not seen.owned_by(facts.owner):
         if want is None:
             return Plan((), None, memory, "not ours", gone=True)
-        conflict = (
-            f"a pod named {want.name} exists that podsupd did not make (id {seen.id[:12]}): rename this one,"
-            f" or remove that one (`podman pod rm {seen.name}`)"
-        )
+        conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
     books = account(want, intent, seen, facts, memory, now)
     draft = Draft(books.memory, books.notes, now)
     if _orphaned(draft, seen, facts):
         return draft.plan("ends what a container left behind that was removed by hand")
+    draft.actions += books.calls
+    draft.wake(books.wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
     if seen is None:
@@ -78,6 +85,18 @@ def plan(
     if intent.stopped:
         return _stop(draft, want, seen, facts, now)
     return _run(draft, want, intent.stopped_containers, seen, facts, now)
+
+
+def _conflict(want: PodSpec, seen: ObservedPod) -> str:
+    if seen.labels.get(OWNER_LABEL) and seen.labels.get(SOURCE_LABEL) == want.source.path:
+        return (
+            f"the pod named {want.name} (id {seen.id[:12]}) was made from this file under another owner id: the state"
+            " directory was lost, or is another than then; `podsupd adopt` says what can be taken over"
+        )
+    return (
+        f"a pod named {want.name} exists that podsupd did not make (id {seen.id[:12]}): rename this one,"
+        f" or remove that one (`podman pod rm {seen.name}`)"
+    )
 
 
 def _orphaned(draft: Draft, seen: ObservedPod | None, facts: Facts) -> bool:

@@ -7,6 +7,7 @@ from podsupd.core import stopping
 from podsupd.core.backoff import retry_delay
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     CreateContainer,
     CreatePod,
     HookKind,
@@ -28,12 +29,14 @@ STALE_CAP_S = 2.0
 
 
 def subject(action: Action) -> str:
-    """Name what an action is about: a container by its manifest name, or empty for the pod."""
+    """Name what an action is about: a container by its manifest name, a probe's webhook, or empty for the pod."""
     match action:
         case CreatePod() | RemovePod() | PullImage():
             return ""
         case CreateContainer(container=spec):
             return spec.name
+        case CallWebhook(probe=probe):
+            return f"webhook {probe}"
         case _:
             return action.container
 
@@ -67,6 +70,9 @@ def succeeded(memory: PodMemory, action: Action) -> PodMemory:
         memory = replace(memory, containers={**memory.containers, key: replace(memory.containers[key], current=None)})
     if isinstance(action, RemovePod):
         memory = replace(memory, containers={n: replace(m, current=None) for n, m in memory.containers.items()})
+    if isinstance(action, CallWebhook) and action.probe in memory.ladders:
+        called = replace(memory.ladders[action.probe], sent=True)
+        memory = replace(memory, ladders={**memory.ladders, action.probe: called})
     if key not in memory.troubles:
         return memory
     return replace(memory, troubles={k: t for k, t in memory.troubles.items() if k != key})

@@ -13,6 +13,7 @@ from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
+from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.sending import Sending
@@ -34,6 +35,7 @@ from podsupd.model.status import (
     Health,
     PodPlan,
     PodStatus,
+    ProbeRun,
 )
 from podsupd.ports import Clock, Processes, Runtime, SignalSender
 
@@ -49,6 +51,7 @@ class Insight:
     processes: ProcessMap
     ledger: Ledger
     prober: ProbeScheduler
+    probe_runs: ProbeRuns
     sender: SignalSender
     exits: Processes
 
@@ -77,6 +80,7 @@ class Engine:
         self._processes = insight.processes
         self._ledger = insight.ledger
         self._prober = insight.prober
+        self._probe_runs = insight.probe_runs
         self._changes = Changes()
         self._sending = Sending(
             SendingTools(insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
@@ -246,6 +250,17 @@ class Engine:
             await self._desires.release(frozenset(held))
         return held
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        """Return our directory's pods of another owner id, with that id; with confirm take the ids for ours, for good.
+
+        Raises StateUnavailable when that cannot be saved.
+        """
+        found = self._fleet.estranged()
+        if confirm and found:
+            await self._fleet.adopt(found)
+            self._observer.poke()
+        return found
+
     # -- processes
 
     async def processes(self, pod: str) -> PodProcesses:
@@ -270,6 +285,13 @@ class Engine:
         """Send a signal and return what came of it. Raises LookupError, SignalRefused, ProcessesUnavailable."""
         self._worker(request.pod, request.container)
         return await self._sending.send(request)
+
+    async def run_probe(self, pod: str, probe: str) -> ProbeRun:
+        """Make one attempt of a probe now, which counts for nothing. Raises LookupError."""
+        want = self._worker(pod, None).want
+        if want is None:
+            raise LookupError(f"pod {pod} is being removed")
+        return await self._probe_runs.run(want, probe)
 
     # -- history and logs
 

@@ -63,6 +63,10 @@ def _alone(_pod: str) -> str:
     return ""
 
 
+async def _kept(_owners: frozenset[str]) -> None:
+    """Without a state directory nothing is taken over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; made once by the daemon."""
@@ -85,6 +89,7 @@ class Tools:
     unavailable: Callable[[str], None]
     causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
     unmet: Callable[[str], str] = _alone
+    adopt: Callable[[frozenset[str]], Awaitable[None]] = _kept
 
 
 class Worker:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from podsupd.manifest import schema
+from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
@@ -16,12 +17,14 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    FailureStep,
     GrpcCheck,
     Handler,
     Hook,
     HostPath,
     HttpExpect,
     HttpGet,
+    Ladder,
     PodSpec,
     PortSpec,
     ProbeSpec,
@@ -38,6 +41,7 @@ from podsupd.model.spec import (
     Vantage,
     VolumeMount,
     VolumeSpec,
+    Webhook,
 )
 
 Ports = dict[str, int]
@@ -51,7 +55,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
     inits, containers = (
-        tuple(_container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in found)
+        tuple(
+            _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", pod.spec, token_volumes) for c in found
+        )
         for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
@@ -76,6 +82,8 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        security=pod_security(pod.spec.security_context),
+        network=network(pod),
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
     )
@@ -104,8 +112,10 @@ def _claim_options(annotations: Mapping[str, str]) -> dict[str, str]:
     return said | ({"o": ",".join(wishes)} if wishes else {})
 
 
-def _container(container: schema.Container, runtime_name: str, token_volumes: set[str]) -> ContainerSpec:
-    ports = tuple(_port(p) for p in container.ports)
+def _container(
+    container: schema.Container, runtime_name: str, pod: schema.Spec, token_volumes: set[str]
+) -> ContainerSpec:
+    ports = tuple(_port(p, host=pod.host_network) for p in container.ports)
     named = {p.name: p.container_port for p in ports if p.name}
     probes = (
         (ProbeType.LIVENESS, container.liveness_probe),
@@ -136,6 +146,7 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         pre_stop=_hook(container.lifecycle.pre_stop, named),
         stdin=container.stdin,
         tty=container.tty,
+        security=security(pod.security_context, container.security_context),
         restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
 
@@ -164,8 +175,10 @@ def _env_from(source: EnvFromSource) -> EnvFrom:
     return EnvFrom(kind, of.name, source.prefix, of.optional)
 
 
-def _port(port: schema.ContainerPort) -> PortSpec:
-    return PortSpec(port.container_port, port.protocol, port.name, port.host_port or None, port.host_ip)
+def _port(port: schema.ContainerPort, *, host: bool) -> PortSpec:
+    # In the host's network every port is the host's, published or not: no other pod can have it.
+    on_host = port.container_port if host else port.host_port or None
+    return PortSpec(port.container_port, port.protocol, port.name, on_host, port.host_ip)
 
 
 def _resources(resources: schema.Resources) -> Resources:
@@ -211,7 +224,6 @@ def _optional(value: int | None) -> float | None:
 def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ...]) -> ProbeSpec:
     host = probe.vantage == "Host"
     named = {p.name: p.host_port or p.container_port if host else p.container_port for c in containers for p in c.ports}
-    target = probe.on_failure["restartContainer"] if isinstance(probe.on_failure, dict) else None
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
@@ -224,8 +236,7 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
         grace_s=_optional(probe.termination_grace_period_seconds),
-        on_failure=FailureAction.RESTART_CONTAINER if target else FailureAction(str(probe.on_failure)),
-        target=target,
+        on_failure=_ladder(probe.on_failure),
     )
 
 
@@ -250,6 +261,27 @@ def _http_get(get: schema.HttpGet, named: Ports) -> HttpGet:
         host=get.host or None,
         headers=tuple((h.name, h.value) for h in get.http_headers),
     )
+
+
+def _ladder(failure: schema.OnFailure) -> Ladder:
+    """Build the ladder; a single step that restarts has the crash back-off for its cool-down."""
+    steps = tuple(_step(step) for step in failure.ladder or [failure])
+    if all(step.action is FailureAction.NONE for step in steps):
+        return Ladder()
+    several, tells = failure.ladder is not None, failure.webhook is not None
+    cooldown_s = failure.cooldown_seconds if failure.cooldown_seconds is not None else 60.0 * (several or tells)
+    reset_s = failure.reset_seconds if failure.reset_seconds is not None else 600.0 * several
+    return Ladder(steps, cooldown_s, reset_s)
+
+
+def _step(step: schema.FailureStep) -> FailureStep:
+    if step.restart_container:
+        return FailureStep(FailureAction.RESTART_CONTAINER, container=step.restart_container)
+    if step.webhook:
+        hook = step.webhook
+        webhook = Webhook(hook.url, float(hook.timeout_seconds), hook.retries)
+        return FailureStep(FailureAction.WEBHOOK, webhook=webhook)
+    return FailureStep(FailureAction(step.word or "None"))
 
 
 def _handler(

@@ -46,6 +46,11 @@ class Rules:
         siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known, siblings)
+        if spec.get("hostNetwork") is True:
+            for path, port in (port for at, c in containers for port in _items(c, "ports", at)):
+                if port.get("hostPort") not in (None, 0, port.get("containerPort")):
+                    what = f"must be {port.get('containerPort')}, its containerPort, in the host's network"
+                    self._error((*path, "hostPort"), f"{what}, found {port['hostPort']}: remove it")
         for path, container in inits:
             self._init(path, container)
 
@@ -76,16 +81,29 @@ class Rules:
                 self._error((*path, "exec"), "container is missing: name it, or write from: Host")
             if probe.get("expect") is not None and probe.get("httpGet") is None:
                 self._error((*path, "expect"), "only what an httpGet answers can be expected: remove it")
-            failure = _mapping(probe.get("onFailure"))
+            self._on_failure((*path, "onFailure"), _mapping(probe.get("onFailure")), known if pod else None)
             if pod:
                 self._reference((*path, "exec", "container"), command.get("container"), known, "container")
-                self._reference((*path, "onFailure"), failure.get("restartContainer"), known, "container")
         backoff = _mapping(spec.get("backoff"))
         first, last = backoff.get("initialSeconds", 10), backoff.get("maxSeconds", 300)
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
             self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
 
         self._stop(_mapping(spec.get("stop")), _mapping(pod.value.get("spec")) if pod else {})
+
+    def _on_failure(self, path: Path, failure: dict[str, Any], known: set[str] | None) -> None:
+        """Check what a failure does; known: the pod's containers, None when the pod is not in the file."""
+        steps = [(path, failure)] if failure else []
+        for at, step in [*steps, *_items(failure, "ladder", path)]:
+            forms = ("restartContainer", "webhook", "ladder") if at is path else ("restartContainer", "webhook")
+            found = [form for form in forms if step.get(form) is not None]
+            if len(found) != 1:
+                has = f"found {_listed(found)}: keep one of them" if found else "found none: add one, or write None"
+                self._error(at, f"a failure does exactly one of {_listed(list(forms))}, {has}")
+            if known is not None:
+                self._reference((*at, "restartContainer"), step.get("restartContainer"), known, "container")
+        if failure.get("restartContainer") is not None and failure.get("resetSeconds") is not None:
+            self._error((*path, "resetSeconds"), "is for a ladder: there is one step only: remove it")
 
     def _stop(self, stop: dict[str, Any], pod: dict[str, Any]) -> None:
         """Say where the pod's own spec is stronger than how it is to be stopped."""

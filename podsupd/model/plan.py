@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Hook, PodSpec, StopSpec
+from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class ImageFact:
 class Verdict:
     """What a probe says of an incarnation: passing None until the first result that counts.
 
-    failed: the failure threshold was reached and the prober is on hold until the incarnation changes.
+    failed: the failure threshold of a liveness or startup probe was reached, and the prober is on hold until the
+    incarnation changes.
     """
 
     probe: str
@@ -219,6 +220,18 @@ class RunHook:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CallWebhook:
+    """Have a webhook called about a failed probe; returns at once. step: of how many steps of the probe's ladder."""
+
+    probe: str
+    webhook: Webhook
+    message: str
+    step: int
+    steps: int
+    why: str = ""
+
+
 Action = (
     CreatePod
     | RemovePod
@@ -230,6 +243,7 @@ Action = (
     | RemoveContainer
     | PullImage
     | RunHook
+    | CallWebhook
 )
 
 
@@ -345,6 +359,26 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderMemory:
+    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
+
+    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
+    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
+    step was handed over. Saved as False before: one that was lost between is called again rather than never.
+    """
+
+    ladder: Ladder
+    taken: int
+    at: float
+    boot_id: str
+    incarnation: Incarnation
+    message: str = ""
+    failing: bool = True
+    passing_since: float | None = None
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PodMemory:
     """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers.
 
@@ -355,6 +389,7 @@ class PodMemory:
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     restart_generation: int = 0
+    ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
     initialized: Incarnation | None = None
     ending_since: float | None = None
     boot_id: str = ""

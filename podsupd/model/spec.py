@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+from podsupd.model.security import PodSecurity, Security
 
 
 class RestartPolicy(StrEnum):
@@ -46,6 +48,38 @@ class FailureAction(StrEnum):
     NONE = "None"
     RESTART_POD = "RestartPod"
     RESTART_CONTAINER = "RestartContainer"
+    WEBHOOK = "Webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell by an HTTP POST; timeout_s: of each try, retries: further tries after the first."""
+
+    url: str
+    timeout_s: float = 10.0
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FailureStep:
+    """One step of a ladder; container: of RESTART_CONTAINER, webhook: of WEBHOOK."""
+
+    action: FailureAction
+    container: str | None = None
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What failures of a PodPolicy probe bring about, in order; without steps nothing.
+
+    cooldown_s: the least time between two steps. reset_s: how long the probe has to pass for the next failure to begin
+    at the first step again.
+    """
+
+    steps: tuple[FailureStep, ...] = ()
+    cooldown_s: float = 0.0
+    reset_s: float = 0.0
 
 
 class StopScope(StrEnum):
@@ -141,8 +175,7 @@ class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
     container: the container that owns it (for exec: that it runs in); None for other pod-level probes.
-    grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
-    target is the container of RESTART_CONTAINER.
+    grace_s: of the stop that a failure brings about; None: the pod's. on_failure: only for PodPolicy probes.
     """
 
     name: str
@@ -156,8 +189,7 @@ class ProbeSpec:
     success_threshold: int = 1
     failure_threshold: int = 3
     grace_s: float | None = None
-    on_failure: FailureAction = FailureAction.NONE
-    target: str | None = None
+    on_failure: Ladder = Ladder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +270,7 @@ class ContainerSpec:
     stop_signal: str = ""
     stdin: bool = False
     tty: bool = False
+    security: Security = field(default_factory=Security)
     restart_policy: RestartPolicy | None = None
     post_start: Hook | None = None
     pre_stop: Hook | None = None
@@ -283,6 +316,8 @@ class PodSpec:
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
     objects: tuple[ObjectSpec, ...] = ()
+    security: PodSecurity = field(default_factory=PodSecurity)
+    network: Network = field(default_factory=Network)
     after: tuple[str, ...] = ()
     init_containers: tuple[ContainerSpec, ...] = ()
 
@@ -316,6 +351,11 @@ class PodSpec:
     def all_probes(self) -> tuple[ProbeSpec, ...]:
         """The containers' probes in order, then the PodPolicy's."""
         return tuple(p for c in self.every for p in c.probes) + self.probes
+
+    @property
+    def hostname(self) -> str:
+        """The host name that its containers see."""
+        return self.network.hostname or self.name
 
     @property
     def published_ports(self) -> tuple[PortSpec, ...]:

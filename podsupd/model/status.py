@@ -7,7 +7,7 @@ from enum import StrEnum
 from podsupd.model.desired import DesiredFile
 from podsupd.model.observed import ObservedPod
 from podsupd.model.plan import Death
-from podsupd.model.spec import PodSpec, ProbeType, Vantage
+from podsupd.model.spec import PodSpec, ProbeSpec, ProbeType, Vantage
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,27 @@ class ProbeStatus:
     next_s: float | None
     streak: int
     history: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRun:
+    """An attempt that somebody asked for; it counts for nothing. result is successful, failed or unknown.
+
+    address, the times and the texts are ports.probing.Detail's, a text that is no UTF-8 with replacement characters.
+    """
+
+    pod: str
+    spec: ProbeSpec
+    result: str
+    message: str
+    warning: str = ""
+    duration_s: float = 0.0
+    address: str = ""
+    connect_s: float | None = None
+    tls_s: float | None = None
+    first_byte_s: float | None = None
+    head: str = ""
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """The probing edge."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from podsupd.model.spec import ProbeSpec
+from podsupd.model.spec import ProbeSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +61,16 @@ class Prober(Protocol):
         """Make one attempt within spec.timeout_s; a time-out is an unsuccessful Attempt.
 
         Raises ProbeUnrunnable when the attempt itself could not be made.
+        """
+        ...
+
+
+class WebhookPoster(Protocol):
+    """Tells somebody by HTTP."""
+
+    async def post(self, webhook: Webhook, body: Mapping[str, object]) -> str:
+        """POST a JSON object until one try is taken; return the answer in a few words.
+
+        Raises WebhookFailed when all tries are used up, or at once when another one would be refused as well.
         """
         ...

@@ -99,8 +99,29 @@ _FATES = [fate.value for fate in Fate]
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
-    "Prune": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Confirm": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Adopted": _object({"confirmed": _BOOLEAN, "pods": _NAMED}),
     "Pruned": _object({"confirmed": _BOOLEAN, "held": _NAMED}),
+    "ProbeRun": _object(
+        {
+            "pod": _STRING,
+            "probe": _STRING,
+            "type": {"enum": ["Liveness", "Readiness", "Startup", "Policy"]},
+            "vantage": {"enum": ["Pod", "Host", "Container"]},
+            "container": _maybe(_STRING),
+            "handler": _object({}, _HANDLERS),
+            "result": {"enum": ["successful", "failed", "unknown"]},
+            "message": _STRING,
+            "warning": _STRING,
+            "durationSeconds": _NUMBER,
+            "address": _STRING,
+            "connectSeconds": _maybe(_NUMBER),
+            "tlsSeconds": _maybe(_NUMBER),
+            "firstByteSeconds": _maybe(_NUMBER),
+            "head": _STRING,
+            "output": _STRING,
+        }
+    ),
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
     ),
@@ -262,7 +283,7 @@ SCHEMAS: dict[str, Json] = {
                         "signal": _maybe(_STRING),
                         "after_ms": _NUMBER,
                     },
-                    {"id": _INTEGER},
+                    {"id": _INTEGER, "core_dumped": _BOOLEAN},
                 )
             ),
             "count": _INTEGER,

@@ -20,6 +20,7 @@ from podsupd.model.spec import (
     TcpSocket,
     VolumeSpec,
 )
+from podsupd.web import spec_details as details
 
 Json = dict[str, Any]
 
@@ -39,6 +40,7 @@ def pod_spec(spec: PodSpec) -> Json:
         "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
         **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
+        **details.pod(spec),
     }
 
 
@@ -57,6 +59,7 @@ def _container(spec: ContainerSpec) -> Json:
         "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
+        "securityContext": details.security(spec.security),
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}

@@ -66,7 +66,7 @@ def infra() -> Iterator[str]:
     run("podman", "pod", "create", "--replace", "--name", POD, "--share", "net,pid")
     run("podman", "run", "-d", "--pod", POD, "--name", f"{POD}-web", NGINX)
     run("podman", "run", "-d", "--pod", POD, "--name", f"{POD}-client", BUSYBOX, "sleep", "100000")
-    yield json.loads(run("podman", "pod", "inspect", POD))["InfraContainerID"]
+    yield run("podman", "pod", "inspect", POD, "--format", "{{.InfraContainerID}}").strip()
     run("podman", "pod", "rm", "--force", "--time=0", POD)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from podsupd.core import probing
 from podsupd.core.probing import ProbeState, Result
 from podsupd.model.observed import Incarnation
-from podsupd.model.spec import ExecCommand, FailureAction, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
+from podsupd.model.spec import ExecCommand, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
 
 LIFE = Incarnation("c1", "2026-11-22T10:00:00Z")
 RESULTS = {".": Result.SUCCESSFUL, "x": Result.FAILED, "?": Result.UNKNOWN}
@@ -90,14 +90,6 @@ L, R, S, P = ProbeType.LIVENESS, ProbeType.READINESS, ProbeType.STARTUP, ProbeTy
 def test_sequences(kind: ProbeType, success: int, failure: int, results: str, said: str) -> None:
     """A user's thresholds mean what they mean in Kubernetes, for each kind of probe."""
     assert walk(make(kind, success_threshold=success, failure_threshold=failure), results)[0] == said
-
-
-@pytest.mark.parametrize("action", [FailureAction.RESTART_POD, FailureAction.RESTART_CONTAINER])
-def test_policy_with_an_action_holds(action: FailureAction) -> None:
-    """A policy probe whose failure restarts something waits for the restart instead of demanding it again."""
-    said, state = walk(make(P, on_failure=action, failure_threshold=2), ".xx.")
-    assert said == "-TTHH"
-    assert probing.verdict(make(P, on_failure=action), state).failed
 
 
 def test_a_new_life_starts_afresh() -> None:

@@ -13,6 +13,7 @@ from podsupd.core.propagation import SETTLE_NS, STORM, Propagation
 from podsupd.model.signals import (
     Attached,
     Delivered,
+    Ended,
     Execed,
     Exited,
     Forked,
@@ -197,6 +198,40 @@ def test_a_clone_into_a_container_is_read_from_proc_at_once() -> None:
     assert (record.sender.container, record.sender.origin) == ("main", "exec")
 
 
+def test_a_first_process_that_was_cloned_into_its_cgroup_is_no_exec() -> None:
+    """Under crun on cgroup v2 the container's processes are its own, not somebody's exec."""
+    world = World()
+    new = "d" * 64
+    world.proc[31] = facts(31, new, parent=30)
+    world.feed(Forked(1, 30, 31, "crun", CLONE_INTO_CGROUP), Forked(2, 31, 32, "sh", 0))
+    world.processes.observe((*LIVES, Life("web", "late", new, 31)))
+    world.feed(sent(3, 32, 11, USR1), Delivered(4, 11, USR1, 0, HANDLER))
+    sender = world.one().sender
+    assert (sender.origin, sender.container) == ("container", "late")
+
+
+def test_an_exec_that_was_met_before_the_container_is_told_from_it() -> None:
+    """Who came first is not taken for the first process once that is known."""
+    world = World()
+    new = "d" * 64
+    world.proc |= {31: facts(31, new, parent=30), 41: facts(41, new, parent=40)}
+    world.feed(Forked(1, 40, 41, "crun", CLONE_INTO_CGROUP), Forked(2, 30, 31, "crun", CLONE_INTO_CGROUP))
+    world.processes.observe((*LIVES, Life("web", "late", new, 31)))
+    world.feed(sent(3, 31, 11, USR1), Delivered(4, 11, USR1, 0, HANDLER))
+    assert world.one().sender.origin == "container"
+
+
+def test_busybox_that_runs_itself_keeps_its_name() -> None:
+    """A shell's own commands are not all called exe."""
+    world = World()
+    world.feed(Forked(1, 12, 21, "sh", 0), Execed(2, 21, 21, "/proc/self/exe"), sent(3, 21, 11, USR1))
+    assert world.one().sender.command == "sh"
+    world.proc[21] = facts(21, SIDE, command="timeout")
+    world.processes.resolve()
+    world.feed(sent(4, 21, 11, HUP))
+    assert world.one().sender.command == "timeout"
+
+
 def test_an_exec_that_podsupd_started_is_podsupds() -> None:
     """A probe's own processes are not mistaken for an operator's exec."""
     world = World()
@@ -322,6 +357,23 @@ def test_a_fault_names_the_fault() -> None:
     world = World().feed(sent(1, 11, 11, SEGV, code=1), Delivered(2, 11, SEGV, 1, DEFAULT), Exited(3, 11, "sh"))
     (end,) = world.ledger.exits()
     assert cause_text(end) == "SIGSEGV by the kernel: address not mapped"
+
+
+def test_any_process_has_its_exit_code_and_its_core() -> None:
+    """Not only the first process: the kernel tells the status of each."""
+    world = World()
+    world.feed(Forked(1, 11, 21, "sh", 0), sent(2, 500, 21, USR1), Delivered(3, 21, USR1, 0, HANDLER))
+    world.feed(Ended(6, 21, 5 << 8), Exited(5, 21, "sh"))
+    (end,) = world.one().led_to
+    assert (end.exit_code, end.signal, end.core_dumped) == (5, None, False)
+    world = World()
+    world.feed(
+        sent(2, 500, 11, SEGV), Delivered(3, 11, SEGV, 0, DEFAULT), Ended(6, 11, SEGV | 0x80), Exited(5, 11, "sh")
+    )
+    (end,) = world.one().led_to
+    assert (end.exit_code, end.signal, end.core_dumped) == (None, "SIGSEGV", True)
+    (first,) = world.ledger.exits()
+    assert cause_text(first) == "SIGSEGV from host process 'bash' (root) (core dumped)"
 
 
 def test_podmans_word_completes_an_exit() -> None:

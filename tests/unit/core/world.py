@@ -17,6 +17,7 @@ from podsupd.model.observed import (
 )
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     CreateContainer,
     CreatePod,
     Facts,
@@ -41,7 +42,9 @@ from podsupd.model.spec import (
     ContainerSpec,
     ExecCommand,
     FailureAction,
+    FailureStep,
     HttpGet,
+    Ladder,
     PodSpec,
     PortSpec,
     ProbeSpec,
@@ -66,7 +69,8 @@ CLIENT = ContainerSpec(
     command=("sleep", "9"),
     probes=(ProbeSpec("client/liveness", ProbeType.LIVENESS, Vantage.CONTAINER, ExecCommand(("true",)), "client"),),
 )
-HOST = ProbeSpec("host", ProbeType.POLICY, Vantage.HOST, HttpGet(8080), on_failure=FailureAction.RESTART_POD)
+RESTART_POD = Ladder((FailureStep(FailureAction.RESTART_POD),))
+HOST = ProbeSpec("host", ProbeType.POLICY, Vantage.HOST, HttpGet(8080), on_failure=RESTART_POD)
 POD = PodSpec("p", Source("/d/p.yaml"), (WEB, CLIENT), share_process_namespace=True, probes=(HOST,), grace_s=30.0)
 
 
@@ -155,6 +159,8 @@ class World:
         match action:
             case PullImage(image=image):
                 self.images[image] = ImageFact(ImageState.PRESENT, pulled_at=self.now)
+            case CallWebhook():
+                pass
             case CreatePod(spec=spec, digest=digest):
                 assert self.seen is None, "a second pod of the same name"
                 stamp = self._stamp()

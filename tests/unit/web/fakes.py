@@ -40,6 +40,7 @@ from podsupd.model.status import (
     Health,
     PodPlan,
     PodStatus,
+    ProbeRun,
     ProbeStatus,
 )
 
@@ -217,6 +218,21 @@ def signal_report(**fields: Any) -> SignalReport:
     return replace(plain, **fields)
 
 
+def probe_run() -> ProbeRun:
+    """Return a probe that was asked for."""
+    return ProbeRun(
+        "my-shared-pod",
+        SPEC.all_probes[0],
+        "successful",
+        "GET http://localhost:8080/ answered 200",
+        duration_s=0.0021,
+        address="127.0.0.1:8080",
+        connect_s=0.00012,
+        first_byte_s=0.0009,
+        head="HTTP/1.1 200 OK\r\nServer: nginx\x1b[2J\r\nContent-Length: 3",
+    )
+
+
 def daemon() -> DaemonStatus:
     """Return a daemon in good health that holds a removal."""
     return DaemonStatus(
@@ -246,11 +262,13 @@ class FakeControl:
         ]
     )
     tree_: PodProcesses = field(default_factory=tree)
+    run: ProbeRun = field(default_factory=probe_run)
     report: SignalReport = field(default_factory=signal_report)
     counts: dict[str, ProcessCount] = field(
         default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
     held: dict[str, str] = field(default_factory=lambda: {"old-pod": "2 files vanished at once"})
+    estranged: dict[str, str] = field(default_factory=lambda: {"my-shared-pod": "0123456789abcdef0123456789abcdef"})
     files: tuple[DesiredFile, ...] = (
         DesiredFile(
             PATH,
@@ -325,6 +343,10 @@ class FakeControl:
         self.calls.append(("prune", confirm))
         return self.held
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        self.calls.append(("adopt", confirm))
+        return self.estranged
+
     async def processes(self, pod: str) -> PodProcesses:
         self._fail()
         return replace(self.tree_, pod=pod)
@@ -333,6 +355,14 @@ class FakeControl:
         self._fail()
         self.calls.append(("signal", request))
         return self.report
+
+    async def run_probe(self, pod: str, probe: str) -> ProbeRun:
+        self._fail()
+        self.calls.append(("probe", pod, probe))
+        if probe not in {p.name for p in SPEC.all_probes}:
+            message = f"cannot find probe {probe} of pod {pod}: it has nothing of the kind"
+            raise LookupError(message)
+        return replace(self.run, pod=pod, spec=next(p for p in SPEC.all_probes if p.name == probe))
 
     async def count_processes(self) -> None:
         self.counts = {pod: replace(count, zombies=count.zombies + 1) for pod, count in self.counts.items()}
