@@ -9,12 +9,14 @@ from podsupd.model.spec import (
     ExecCommand,
     GrpcCheck,
     Handler,
+    Hook,
     HttpGet,
     PodSpec,
     PortSpec,
     ProbeSpec,
     ProbeType,
     Resources,
+    Sleep,
     TcpSocket,
     VolumeSpec,
 )
@@ -53,7 +55,7 @@ def _container(spec: ContainerSpec) -> Json:
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
-        "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "lifecycle": _lifecycle(spec),
         "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
@@ -84,6 +86,21 @@ def _variables(source: EnvFrom) -> Json:
     ref: Json = {"name": source.name} | ({"optional": True} if source.optional else {})
     shape: Json = {"configMapRef" if source.kind is ObjectKind.CONFIG_MAP else "secretRef": ref}
     return shape | ({"prefix": source.prefix} if source.prefix else {})
+
+
+def _lifecycle(spec: ContainerSpec) -> Json:
+    shape: Json = {"postStart": _hook(spec.post_start), "preStop": _hook(spec.pre_stop), "stopSignal": spec.stop_signal}
+    return {name: value for name, value in shape.items() if value}
+
+
+def _hook(hook: Hook | None) -> Json:
+    match hook:
+        case None:
+            return {}
+        case Sleep(seconds=seconds):
+            return {"sleep": {"seconds": _number(seconds)}}
+        case _:
+            return handler(hook)
 
 
 def _port(spec: PortSpec) -> Json:
