@@ -13,11 +13,12 @@ from urllib.parse import quote
 
 from podsupd import log
 from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
-from podsupd.libpod import creation, shapes, streams
+from podsupd.libpod import creation, resolver, shapes, streams
 from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
 from podsupd.libpod.creator import Creator
 from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
+from podsupd.model.network import Dns
 from podsupd.model.observed import (
     OWNER_LABEL,
     ExecResult,
@@ -136,7 +137,8 @@ class LibpodRuntime:
 
     async def create_pod(self, action: CreatePod, labels: Mapping[str, str]) -> str:
         """Create the pod and its infra container; PodmanConflict when the name is taken."""
-        body = creation.pod_body(action, labels)
+        host = await asyncio.to_thread(resolver.host_dns) if action.spec.network.dns != Dns() else None
+        body = creation.pod_body(action, labels, host)
         call = Call("create_pod", f"create pod {action.spec.name}", "POST", "pods/create", body=body)
         return await self._podman.get(call, lambda doc: str(doc["Id"]))
 

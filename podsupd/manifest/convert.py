@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from podsupd.manifest import schema
+from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
@@ -19,6 +20,7 @@ from podsupd.model.spec import (
     FailureStep,
     GrpcCheck,
     Handler,
+    Hook,
     HostPath,
     HttpExpect,
     HttpGet,
@@ -30,6 +32,7 @@ from podsupd.model.spec import (
     PullPolicy,
     Resources,
     RestartPolicy,
+    Sleep,
     Source,
     StopScope,
     StopSpec,
@@ -52,7 +55,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
     inits, containers = (
-        tuple(_container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in found)
+        tuple(
+            _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", pod.spec, token_volumes) for c in found
+        )
         for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
@@ -77,6 +82,8 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        security=pod_security(pod.spec.security_context),
+        network=network(pod),
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
     )
@@ -105,8 +112,10 @@ def _claim_options(annotations: Mapping[str, str]) -> dict[str, str]:
     return said | ({"o": ",".join(wishes)} if wishes else {})
 
 
-def _container(container: schema.Container, runtime_name: str, token_volumes: set[str]) -> ContainerSpec:
-    ports = tuple(_port(p) for p in container.ports)
+def _container(
+    container: schema.Container, runtime_name: str, pod: schema.Spec, token_volumes: set[str]
+) -> ContainerSpec:
+    ports = tuple(_port(p, host=pod.host_network) for p in container.ports)
     named = {p.name: p.container_port for p in ports if p.name}
     probes = (
         (ProbeType.LIVENESS, container.liveness_probe),
@@ -133,8 +142,11 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         resources=_resources(container.resources),
         probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
         stop_signal=container.lifecycle.stop_signal,
+        post_start=_hook(container.lifecycle.post_start, named),
+        pre_stop=_hook(container.lifecycle.pre_stop, named),
         stdin=container.stdin,
         tty=container.tty,
+        security=security(pod.security_context, container.security_context),
         restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
 
@@ -163,8 +175,10 @@ def _env_from(source: EnvFromSource) -> EnvFrom:
     return EnvFrom(kind, of.name, source.prefix, of.optional)
 
 
-def _port(port: schema.ContainerPort) -> PortSpec:
-    return PortSpec(port.container_port, port.protocol, port.name, port.host_port or None, port.host_ip)
+def _port(port: schema.ContainerPort, *, host: bool) -> PortSpec:
+    # In the host's network every port is the host's, published or not: no other pod can have it.
+    on_host = port.container_port if host else port.host_port or None
+    return PortSpec(port.container_port, port.protocol, port.name, on_host, port.host_ip)
 
 
 def _resources(resources: schema.Resources) -> Resources:
@@ -226,6 +240,29 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     )
 
 
+def _hook(hook: schema.LifecycleHandler | None, named: Ports) -> Hook | None:
+    if hook is None:
+        return None
+    if hook.sleep:
+        return Sleep(float(hook.sleep.seconds))
+    if hook.exec:
+        return ExecCommand(tuple(hook.exec.command))
+    if hook.http_get:
+        # As in the kubelet any answer will do.
+        return replace(_http_get(hook.http_get, named), expect=HttpExpect(status=(100, 599)))
+    raise AssertionError("rules let a hook without a handler pass")
+
+
+def _http_get(get: schema.HttpGet, named: Ports) -> HttpGet:
+    return HttpGet(
+        port=named[get.port] if isinstance(get.port, str) else get.port,
+        path=get.path if get.path.startswith("/") else f"/{get.path}",
+        scheme=get.scheme,
+        host=get.host or None,
+        headers=tuple((h.name, h.value) for h in get.http_headers),
+    )
+
+
 def _ladder(failure: schema.OnFailure) -> Ladder:
     """Build the ladder; a single step that restarts has the crash back-off for its cool-down."""
     steps = tuple(_step(step) for step in failure.ladder or [failure])
@@ -256,15 +293,7 @@ def _handler(
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
-        get = probe.http_get
-        return HttpGet(
-            port=named[get.port] if isinstance(get.port, str) else get.port,
-            path=get.path if get.path.startswith("/") else f"/{get.path}",
-            scheme=get.scheme,
-            host=get.host or None,
-            headers=tuple((h.name, h.value) for h in get.http_headers),
-            expect=_expect(expect) if expect else None,
-        )
+        return replace(_http_get(probe.http_get, named), expect=_expect(expect) if expect else None)
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)

@@ -4,14 +4,15 @@ Strict, nothing extra: `fields` has dropped what is ignored before. Rules betwee
 that Kubernetes takes 0 or an empty string for "not set", so does the conversion.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from podsupd.manifest import names
 from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quantity, Seconds, Word
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
+from podsupd.manifest.security_schema import HostAlias, PodDNSConfig, PodSecurityContext, SecurityContext
 
 
 def _port(value: object) -> int | str:
@@ -136,10 +137,26 @@ class VolumeMount(Model):
     read_only: bool = False
 
 
+class Sleep(Model):
+    """A pause."""
+
+    seconds: Seconds
+
+
+class LifecycleHandler(Model):
+    """What is done at a moment of a container's life."""
+
+    exec: Exec | None = None
+    http_get: HttpGet | None = None
+    sleep: Sleep | None = None
+
+
 class Lifecycle(Model):
     """What is done at the start and the end of a container."""
 
     stop_signal: Annotated[str, AfterValidator(lambda v: names.stop_signal(v) if v else v)] = ""
+    post_start: LifecycleHandler | None = None
+    pre_stop: LifecycleHandler | None = None
 
 
 class Container(Model):
@@ -160,6 +177,7 @@ class Container(Model):
     readiness_probe: Probe | None = None
     startup_probe: Probe | None = None
     lifecycle: Lifecycle = Lifecycle()
+    security_context: SecurityContext = SecurityContext()
     stdin: bool = False
     tty: bool = False
     restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
@@ -199,6 +217,25 @@ class Spec(Model):
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30
     share_process_namespace: bool = False
+    security_context: PodSecurityContext = PodSecurityContext()
+    host_network: bool = False
+    host_pid: bool = Field(default=False, alias="hostPID")
+    host_ipc: bool = Field(default=False, alias="hostIPC")
+    hostname: Annotated[str, AfterValidator(lambda v: names.dns_label(v) if v else v)] = ""
+    hostname_override: Annotated[str, AfterValidator(lambda v: names.dns_subdomain(v) if v else v)] = ""
+    subdomain: Annotated[str, AfterValidator(lambda v: names.dns_label(v) if v else v)] = ""
+    set_hostname_as_fqdn: bool = Field(default=False, alias="setHostnameAsFQDN")
+    host_aliases: list[HostAlias] = []
+    dns_policy: Literal["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] = ""
+    dns_config: PodDNSConfig = PodDNSConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.dns_policy == "None" and not self.dns_config.nameservers:
+            raise ValueError("dnsPolicy None needs at least one of dnsConfig.nameservers, found none: add one")
+        if self.host_pid and self.share_process_namespace:
+            raise ValueError("hostPID and shareProcessNamespace exclude each other, found both: keep one of them")
+        return self
 
 
 class Metadata(Model):

@@ -59,6 +59,7 @@ def _later(names: str, way_out: str, *quiet: object) -> dict[str, Field]:
 _NO_SCHEDULER = "a single host has no scheduler"
 _NO_API = "there is no API server to set or read it"
 _REMOVE = "remove it"
+_LINUX = "the pod runs on this host's Linux: remove it"
 _NO_PROVISIONER = "there is no provisioner: the claim is a volume of Podman by its name"
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
 
@@ -92,15 +93,9 @@ _POD_SPEC = {
     **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
     **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
-    **_later("hostNetwork", "publish ports with hostPort", False),
-    **_later("hostPID hostIPC", _REMOVE, False),
-    **_later("hostUsers", _REMOVE, True),
-    **_later("hostname hostnameOverride subdomain", "the host name is the pod's name"),
-    **_later("setHostnameAsFQDN", _REMOVE, False),
-    **_later("hostAliases:HostAlias*", "resolve the names by DNS"),
-    **_later("dnsPolicy", "the pod resolves names as Podman is set up to", "ClusterFirst", "Default"),
-    **_later("dnsConfig:PodDNSConfig", "the pod resolves names as Podman is set up to", {}),
-    **_later("securityContext:PodSecurityContext", _REMOVE, {}),
+    **_supported("hostNetwork hostPID hostIPC hostname hostnameOverride subdomain setHostnameAsFQDN"),
+    **_supported("hostAliases:HostAlias* dnsPolicy dnsConfig:PodDNSConfig securityContext:PodSecurityContext"),
+    **_later("hostUsers", "set userns in Podman's containers.conf", True),
     **_later("activeDeadlineSeconds", _REMOVE),
     **_later("resourceClaims:PodResourceClaim*", _REMOVE),
     **_later("resources:ResourceRequirements", "set resources on each container", {}),
@@ -116,8 +111,8 @@ _CONTAINER = {
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
     **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
+    **_supported("securityContext:SecurityContext"),
     **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
-    **_later("securityContext:SecurityContext", _REMOVE, {}),
     **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
 }
@@ -168,10 +163,13 @@ TABLE: dict[str, dict[str, Field]] = {
     "GRPCAction": _supported("port service") | _later("mode", "remove it: without TLS is all that there is"),
     "ExecAction": _supported("command"),
     "Lifecycle": {
-        **_supported("stopSignal"),
-        **_later("postStart:LifecycleHandler", "do the step at the start of the container's own command"),
-        **_later("preStop:LifecycleHandler", "do the step when the container's own command gets its stop signal"),
+        **_supported("stopSignal postStart:LifecycleHandler preStop:LifecycleHandler"),
     },
+    "LifecycleHandler": {
+        **_supported("exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction"),
+        **_later("tcpSocket:TCPSocketAction", "Kubernetes takes it and fails when it is run: use exec or httpGet"),
+    },
+    "SleepAction": _supported("seconds"),
     "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
     "EnvVar": _supported("name value valueFrom:EnvVarSource"),
     "EnvVarSource": {
@@ -194,6 +192,27 @@ TABLE: dict[str, dict[str, Field]] = {
         **_supported("cpu memory"),
         **_ignored("ephemeral-storage", "nothing on the host evicts a pod for its disk"),
     },
+    "PodSecurityContext": {
+        **_supported("appArmorProfile:AppArmorProfile fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser"),
+        **_supported("seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile supplementalGroups sysctls:Sysctl*"),
+        **_ignored("seLinuxChangePolicy", "Podman labels volumes by its own rules"),
+        **_later("supplementalGroupsPolicy", "the image's groups are merged", "Merge"),
+        **_later("windowsOptions:WindowsSecurityContextOptions", _LINUX),
+    },
+    "SecurityContext": {
+        **_supported("allowPrivilegeEscalation appArmorProfile:AppArmorProfile capabilities:Capabilities privileged"),
+        **_supported("procMount readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser"),
+        **_supported("seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile"),
+        **_later("windowsOptions:WindowsSecurityContextOptions", _LINUX),
+    },
+    "AppArmorProfile": _supported("localhostProfile type"),
+    "Capabilities": _supported("add drop"),
+    "SELinuxOptions": _supported("level role type user"),
+    "SeccompProfile": _supported("localhostProfile type"),
+    "Sysctl": _supported("name value"),
+    "HostAlias": _supported("hostnames ip"),
+    "PodDNSConfig": _supported("nameservers options:PodDNSConfigOption* searches"),
+    "PodDNSConfigOption": _supported("name value"),
     "Volume": _VOLUME,
     "HostPathVolumeSource": _supported("path type"),
     "EmptyDirVolumeSource": _supported("medium sizeLimit") | _later("mode", "set it in the container's own command"),
@@ -263,39 +282,19 @@ _INNER = {
         "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
     ),
     "FileKeySelector": "key optional path volumeName",
-    "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
-    "SleepAction": "seconds",
     "ContainerResizePolicy": "resourceName restartPolicy",
     "ResourceClaim": "name request",
     "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",
     "ContainerRestartRuleOnExitCodes": "operator values",
-    "SecurityContext": (
-        "allowPrivilegeEscalation appArmorProfile:AppArmorProfile capabilities:Capabilities privileged procMount "
-        "readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser seLinuxOptions:SELinuxOptions "
-        "seccompProfile:SeccompProfile windowsOptions:WindowsSecurityContextOptions"
-    ),
-    "AppArmorProfile": "localhostProfile type",
-    "Capabilities": "add drop",
-    "SELinuxOptions": "level role type user",
-    "SeccompProfile": "localhostProfile type",
     "WindowsSecurityContextOptions": "gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName",
     "VolumeDevice": "devicePath name",
-    "PodDNSConfig": "nameservers options:PodDNSConfigOption* searches",
-    "PodDNSConfigOption": "name value",
     "EvictionResponder": "name priority",
-    "HostAlias": "hostnames ip",
     "LocalObjectReference": "name",
     "PodOS": "name",
     "PodReadinessGate": "conditionType",
     "PodResourceClaim": "name resourceClaimName resourceClaimTemplateName",
     "PodSchedulingGate": "name",
     "PodSchedulingGroup": "podGroupName",
-    "PodSecurityContext": (
-        "appArmorProfile:AppArmorProfile fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser "
-        "seLinuxChangePolicy seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile supplementalGroups "
-        "supplementalGroupsPolicy sysctls:Sysctl* windowsOptions:WindowsSecurityContextOptions"
-    ),
-    "Sysctl": "name value",
     "Toleration": "effect key operator tolerationSeconds value",
     "TopologySpreadConstraint": (
         "labelSelector:LabelSelector matchLabelKeys maxSkew minDomains nodeAffinityPolicy nodeTaintsPolicy "

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+from podsupd.model.security import PodSecurity, Security
 
 
 class RestartPolicy(StrEnum):
@@ -158,6 +160,17 @@ Handler = HttpGet | TcpSocket | GrpcCheck | ExecCommand
 
 
 @dataclass(frozen=True, slots=True)
+class Sleep:
+    """A hook that lets time pass."""
+
+    seconds: float
+
+
+Hook = HttpGet | ExecCommand | Sleep
+"""What is done at the start or before the stop of a container."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
@@ -257,7 +270,10 @@ class ContainerSpec:
     stop_signal: str = ""
     stdin: bool = False
     tty: bool = False
+    security: Security = field(default_factory=Security)
     restart_policy: RestartPolicy | None = None
+    post_start: Hook | None = None
+    pre_stop: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +316,8 @@ class PodSpec:
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
     objects: tuple[ObjectSpec, ...] = ()
+    security: PodSecurity = field(default_factory=PodSecurity)
+    network: Network = field(default_factory=Network)
     after: tuple[str, ...] = ()
     init_containers: tuple[ContainerSpec, ...] = ()
 
@@ -333,6 +351,11 @@ class PodSpec:
     def all_probes(self) -> tuple[ProbeSpec, ...]:
         """The containers' probes in order, then the PodPolicy's."""
         return tuple(p for c in self.every for p in c.probes) + self.probes
+
+    @property
+    def hostname(self) -> str:
+        """The host name that its containers see."""
+        return self.network.hostname or self.name
 
     @property
     def published_ports(self) -> tuple[PortSpec, ...]:

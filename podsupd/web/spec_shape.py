@@ -9,15 +9,18 @@ from podsupd.model.spec import (
     ExecCommand,
     GrpcCheck,
     Handler,
+    Hook,
     HttpGet,
     PodSpec,
     PortSpec,
     ProbeSpec,
     ProbeType,
     Resources,
+    Sleep,
     TcpSocket,
     VolumeSpec,
 )
+from podsupd.web import spec_details as details
 
 Json = dict[str, Any]
 
@@ -37,6 +40,7 @@ def pod_spec(spec: PodSpec) -> Json:
         "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
         **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
+        **details.pod(spec),
     }
 
 
@@ -51,10 +55,11 @@ def _container(spec: ContainerSpec) -> Json:
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
-        "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "lifecycle": _lifecycle(spec),
         "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
+        "securityContext": details.security(spec.security),
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
@@ -81,6 +86,21 @@ def _variables(source: EnvFrom) -> Json:
     ref: Json = {"name": source.name} | ({"optional": True} if source.optional else {})
     shape: Json = {"configMapRef" if source.kind is ObjectKind.CONFIG_MAP else "secretRef": ref}
     return shape | ({"prefix": source.prefix} if source.prefix else {})
+
+
+def _lifecycle(spec: ContainerSpec) -> Json:
+    shape: Json = {"postStart": _hook(spec.post_start), "preStop": _hook(spec.pre_stop), "stopSignal": spec.stop_signal}
+    return {name: value for name, value in shape.items() if value}
+
+
+def _hook(hook: Hook | None) -> Json:
+    match hook:
+        case None:
+            return {}
+        case Sleep(seconds=seconds):
+            return {"sleep": {"seconds": _number(seconds)}}
+        case _:
+            return handler(hook)
 
 
 def _port(spec: PortSpec) -> Json:
