@@ -119,7 +119,7 @@ def test_a_users_own_pods_are_probed(user: Unprivileged, target: ProbeTarget) ->
         "timed out after 1 s: soon",
     }
     assert user.processes() - before == set()
-    assert json.loads(user.run("podman", "inspect", "web-c"))[0]["ExecIDs"] is None
+    assert not json.loads(user.run("podman", "inspect", "web-c"))[0]["ExecIDs"]
 
 
 def test_what_no_way_leads_to_is_no_verdict(user: Unprivileged) -> None:
