@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,10 +109,12 @@ class ExecProbe:
         runtime = Child(arguments, output.writer)
         try:
             output.started()
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(timeout_s):
                     return await runtime.wait()
-            return None
+            except TimeoutError:
+                output.seal()
+                return None
         finally:
             try:
                 if not runtime.ended:
