@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bring_up, daemon_restart, idle, machine, restart_latency, signals
+from bench import bring_up, daemon_restart, idle, machine, probe_cost, restart_latency, signals
 from bench.rows import Options, Scenario, show
 
 SCENARIOS: dict[str, Scenario] = {
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Scenario] = {
     "daemon-restart": daemon_restart,
     "idle": idle,
     "signals": signals,
+    "probe-cost": probe_cost,
 }
 
 

@@ -4,7 +4,8 @@ As a program (``python entrance.py FD``) it does so for somebody who may not: a 
 namespace, and only a process that is in it too, and has one thread, may enter their network. It takes requests on a
 socket and hands the sockets back as descriptors. So nothing but the standard library is imported here.
 
-Sources: setns(2), network_namespaces(7), user_namespaces(7), ioctl_ns(2), pidfd_open(2), unix(7).
+setns takes a pidfd since Linux 5.8. Sources: setns(2), network_namespaces(7), user_namespaces(7), ioctl_ns(2),
+pidfd_open(2), unix(7).
 """
 
 import ctypes
@@ -55,21 +56,19 @@ class Entrance:
             self._forget(pid)
 
     def _enter(self, pid: int, container_id: str) -> None:
-        pidfd = self._pidfd(pid, container_id)
-        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if not _alive(pidfd):  # then /proc/PID may have been somebody else's
-                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
-            setns(namespace, CLONE_NEWNET)
-        finally:
-            os.close(namespace)
+        known = self._pidfds.get(pid)
+        if known is not None:
+            try:
+                setns(known, CLONE_NEWNET)
+            except ProcessLookupError:
+                pass  # it has ended, and the PID may be another one's by now
+            else:
+                self._pidfds.move_to_end(pid)
+                return
+        setns(self._pidfd(pid, container_id), CLONE_NEWNET)
 
     def _pidfd(self, pid: int, container_id: str) -> int:
-        """Return the pidfd of a process, the one seen before while it lives."""
-        known = self._pidfds.get(pid)
-        if known is not None and _alive(known):
-            self._pidfds.move_to_end(pid)
-            return known
+        """Open a process' pidfd, and close those of processes that have ended."""
         self._forget(pid)
         pidfd = os.pidfd_open(pid)
         self._pidfds[pid] = pidfd
@@ -87,9 +86,9 @@ class Entrance:
             os.close(pidfd)
 
 
-def setns(namespace: int, kind: int) -> None:
-    """Move the calling thread; raises OSError."""
-    if _libc.setns(namespace, kind) != 0:
+def setns(fd: int, kind: int) -> None:
+    """Move the calling thread into the namespace, or that of the process, that a descriptor stands for."""
+    if _libc.setns(fd, kind) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
