@@ -47,8 +47,9 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> tuple[
     """Name the images whose state a plan depends on: of containers that are missing or changed."""
     found = naming.by_name(seen, owner) if seen else {}
     names = {
-        spec.image
+        image
         for spec in want.every
+        for image in (spec.image, *containers.mounted_images(want, spec))
         if spec.name not in found
         or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))

@@ -15,6 +15,7 @@ from podsupd.core.planner import images_needed, plan
 from podsupd.engine import registrations
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, told
+from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.lives import Lives
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
@@ -76,6 +77,7 @@ class Tools:
     clock: Clock
     executor: Executor
     puller: Puller
+    files: FileKeeper
     prober: ProbeScheduler
     probe_memory: ProbeMemory
     processes: Processes
@@ -205,6 +207,7 @@ class Worker:
         self.looks += 1
         if self._tools.runtime.sees_processes():
             self._lives.watch(seen)
+        await self._tools.files.keep(self._want, seen, self._tell)
         made = await self._decide(seen)
         self._planned = wishes
         self._publish(seen, made)
@@ -257,6 +260,7 @@ class Worker:
             verdicts=self._tools.prober.verdicts(self.name),
             gone=self._lives.gone(),
             causes=await self._tools.causes(self.name, seen),
+            words=await self._tools.files.words(self._want, seen, self._memory),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             after={pod: self._tools.unmet(pod) for pod in (self._want.after if self._want else ())},
         )
@@ -313,6 +317,7 @@ class Worker:
         """Apply one action; False when the rest of the plan does not hold any more."""
         now = self._tools.clock.now
         try:
+            await self._tools.files.before(self.name, action)
             await self._tools.executor.apply(self.name, action, self._tell)
         except (PodmanNotFound, PodmanConflict, CgroupUnavailable) as error:
             self._memory = troubles.refused(self._memory, action, str(error), now(), stale=True)
