@@ -17,6 +17,7 @@ from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.hooks import Hooks
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
@@ -108,6 +109,7 @@ class _Engine:
     desires: Desires
     observer: Observer
     puller: Puller
+    hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
     webhooks: Webhooks
@@ -129,6 +131,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod, tell=events.note)
+    hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
@@ -161,6 +164,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
                 edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce, webhooks.request
             ),
             puller=puller,
+            hooks=hooks,
             prober=prober,
             probe_memory=probe_memory,
             files=FileKeeper(PodFolders(_files_root(settings)), edges.runtime, held.owner_id),
@@ -193,7 +197,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
     insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), PidfdSender(), edges.processes)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
-    return _Engine(fleet, desires, observer, puller, prober, probe_memory, webhooks, ledger, control)
+    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, webhooks, ledger, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -288,6 +292,7 @@ async def _end(engine: _Engine) -> None:
     engine.observer.poke()
     await engine.fleet.close()
     await engine.puller.close()
+    await engine.hooks.close()
     await engine.webhooks.close()
     await engine.probe_memory.keep_all(list(engine.fleet.workers))
 

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import ladder, naming
+from podsupd.core import hooks, ladder, naming
 from podsupd.core.backoff import crash_delay
 from podsupd.core.ladder import Climbed, Restart
 from podsupd.model.observed import CONTAINER_LABEL, Incarnation, ObservedContainer, ObservedPod
@@ -312,6 +312,18 @@ def _mark_by_sandbox(
     return notes
 
 
+def _hooked(
+    want: PodSpec, facts: Facts, now: Now, memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
+) -> list[Note]:
+    notes: list[Note] = []
+    for spec in want.every:
+        container = found.get(spec.name)
+        if container is not None and container.state.alive:
+            memories[spec.name], note = hooks.settle(spec, container, memories[spec.name], facts, now)
+            notes += [note] if note else []
+    return notes
+
+
 def _last_word(want: PodSpec, memories: Mapping[str, ContainerMemory]) -> dict[str, ContainerMemory]:
     """Keep what the manifest says of a container's end, for when there is no manifest any more."""
     places = {c.name: place for place, c in enumerate(want.sidecars)}
@@ -321,6 +333,7 @@ def _last_word(want: PodSpec, memories: Mapping[str, ContainerMemory]) -> dict[s
             grace_s=want.grace_s,
             stop_spec=want.stop,
             stop_signal=c.stop_signal,
+            pre_stop=c.pre_stop,
             sidecar=places.get(c.name),
         )
         for c in want.every
@@ -360,6 +373,10 @@ def account(
             # Of a life that began before anything was remembered only the clock can tell.
             older = container is not None and old.current is None and container.started_epoch < infra.started_epoch
             memories[name] = replace(memories[name], sandbox=None if older else infra.incarnation)
+            spec = want.container(name) if want else None
+            if container is not None and name in memory.containers:
+                # A life that was there before anything was remembered has had its hook.
+                memories[name] = hooks.greet(spec, container, memories[name], now)
     if want is not None:
         memories |= _last_word(want, memories)
     climbed = Climbed(memory.ladders)
@@ -368,6 +385,7 @@ def account(
         climbed = ladder.climb_all(want, seen, facts, memory.ladders, now)
         notes += _mark_by_probes([*_failed_probes(want, seen, facts), *climbed.restarts], memories, found)
         notes += climbed.notes
+        notes += _hooked(want, facts, now, memories, found)
     if want is not None:
         notes += _mark_by_operator(want, intent, memory, memories, found)
     adopted = want is not None and memory.initialized is None and _in_service(want, seen, found)

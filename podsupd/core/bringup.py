@@ -56,7 +56,7 @@ def _initialize(draft: Draft, stage: Stage, facts: Facts) -> str:
         container = found.get(spec.name)
         if spec.name in sidecars:
             _bring_up(draft, stage, spec, facts, held="" if done else held)
-            ready = container is not None and health.started(spec, container, facts.verdicts)
+            ready = container is not None and health.started(spec, container, draft.of(spec.name), facts.verdicts)
             if not (done or ready or spec.name in stage.stopped):
                 held = held or spec.name
             continue

@@ -23,6 +23,7 @@ from podsupd.model.plan import (
     RemoveContainer,
     RemovePod,
     RemoveShelter,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     StartContainer,
@@ -71,6 +72,8 @@ def describe(action: Action) -> str:
             what = f"remove the empty cgroup of what container {name} left behind"
         case RemoveContainer(container=name):
             what = f"remove container {name}"
+        case RunHook(container=name, kind=kind):
+            what = f"run the {kind[0].lower()}{kind[1:]} hook of container {name}"
         case PullImage(image=image):
             what = f"pull image {image}"
         case CallWebhook(webhook=webhook):
@@ -89,9 +92,10 @@ def _initialized(view: PodView, found: Mapping[str, ObservedContainer]) -> bool:
 
 def _ready(view: PodView, spec: ContainerSpec, container: ObservedContainer) -> bool:
     """Kubernetes' ready; of an init container that ends: that it has done its work."""
+    mine = view.memory.containers.get(spec.name, ContainerMemory())
     if view.want is None or view.seen is None or spec not in view.want.steps:
-        return health.ready(spec, container, view.probes)
-    return initializing.complete(container, view.memory.containers.get(spec.name, ContainerMemory()), view.seen)
+        return health.ready(spec, container, mine, view.probes)
+    return initializing.complete(container, mine, view.seen)
 
 
 def _waits_for_pods(view: PodView) -> tuple[str, str] | None:
@@ -134,7 +138,7 @@ def _container(
         image=spec.image if spec else (seen.image if seen else ""),
         image_id=seen.image_id if seen else "",
         ready=bool(spec and seen and _ready(view, spec, seen)),
-        started=bool(spec and seen and health.started(spec, seen, view.probes)),
+        started=bool(spec and seen and health.started(spec, seen, memory, view.probes)),
         restart_count=memory.restarts,
         state=state,
         reason=reason,

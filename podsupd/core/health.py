@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from podsupd.core import hooks
 from podsupd.model.observed import ContainerState, ObservedContainer
+from podsupd.model.plan import ContainerMemory
 from podsupd.model.spec import ContainerSpec, ProbeType
 
 
@@ -21,11 +23,17 @@ def _pass(spec: ContainerSpec, kind: ProbeType, probes: Mapping[str, Passing]) -
     return all(name in probes and probes[name].passing is True for name in wanted)
 
 
-def started(spec: ContainerSpec, container: ObservedContainer, probes: Mapping[str, Passing]) -> bool:
-    """Say whether a container runs and its startup probe has passed, if it has one. probes: by name."""
-    return container.state is ContainerState.RUNNING and _pass(spec, ProbeType.STARTUP, probes)
+def started(
+    spec: ContainerSpec, container: ObservedContainer, memory: ContainerMemory, probes: Mapping[str, Passing]
+) -> bool:
+    """Say whether a container runs, and its postStart hook and startup probe have passed. probes: by name."""
+    if container.state is not ContainerState.RUNNING or hooks.pending(memory, container.incarnation):
+        return False
+    return _pass(spec, ProbeType.STARTUP, probes)
 
 
-def ready(spec: ContainerSpec, container: ObservedContainer, probes: Mapping[str, Passing]) -> bool:
+def ready(
+    spec: ContainerSpec, container: ObservedContainer, memory: ContainerMemory, probes: Mapping[str, Passing]
+) -> bool:
     """Say whether a container is started and its readiness probe passes, if it has one. probes: by name."""
-    return started(spec, container, probes) and _pass(spec, ProbeType.READINESS, probes)
+    return started(spec, container, memory, probes) and _pass(spec, ProbeType.READINESS, probes)

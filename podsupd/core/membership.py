@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from podsupd.model.signals import Attached, Execed, Exited, Forked, Life, Party, ProcessFacts
 
@@ -50,7 +51,6 @@ class _Task:
     parent: int
     command: str
     elsewhere: bool = False  # cloned into a cgroup that could not be read in time
-    arguments: tuple[str, ...] = ()
 
 
 def container_of(path: str) -> str:
@@ -217,7 +217,8 @@ class Membership:
         if event.flags & CLONE_INTO_CGROUP:
             task = self._task(event.tid)
             self._remember(event.child, _Task(event.child, task.tgid, event.command, elsewhere=True))
-            self._discover(event.child)
+            if self._discover(event.child) is None:
+                self._infer(event, task.tgid)
         elif parent is not None:
             child = self._add(event.child, parent.tgid, event.command, parent.container_id, parent.origin, event.at)
             self._thread(child, event.child)
@@ -225,6 +226,26 @@ class Membership:
         else:
             task = self._task(event.tid)
             self._remember(event.child, _Task(event.child, task.tgid, event.command, task.elsewhere))
+
+    def _infer(self, event: Forked, parent: int) -> None:
+        """Take in a child that was cloned into a container's cgroup and is gone: conmon, which waits for it, names it.
+
+        As crun does with an exec on cgroup v2; on its command line conmon has the container's id after ``-c``.
+        """
+        at = parent
+        for _ in range(ANCESTORS):
+            facts = self._look(at)
+            if facts is not None and facts.command == "conmon":
+                container_id = next((b for a, b in pairwise(facts.arguments) if a == "-c"), "")
+                if container_of(container_id):
+                    first = not any(not p.ended for p in self._by_container.get(container_id, {}).values())
+                    origin = "container" if first and container_id not in self._lives else "exec"
+                    child = self._add(event.child, parent, event.command, container_id, origin, event.at)
+                    self._thread(child, event.child)
+                    self._adopt(child)
+                return
+            task = self._tasks.get(at)
+            at = task.parent if task is not None else facts.parent if facts is not None else 0
 
     def execed(self, event: Execed) -> None:
         """Take a process's new name."""

@@ -4,13 +4,10 @@ from dataclasses import replace
 
 from podsupd.core import containers, naming
 from podsupd.core.draft import Draft
-from podsupd.core.stopping import Rule
+from podsupd.core.stopping import LEAST_S, Rule
 from podsupd.model.observed import CONTAINER_LABEL, ObservedContainer, ObservedPod
 from podsupd.model.plan import Facts
 from podsupd.model.spec import PodSpec
-
-# What a sidecar has at least, as in the kubelet: the others may have used the grace period up.
-LEAST_GRACE_S = 2.0
 
 
 def take_down_all(draft: Draft, want: PodSpec | None, seen: ObservedPod, why: str, facts: Facts) -> bool:
@@ -51,7 +48,7 @@ def _take_down(
     since = draft.memory.ending_since
     if memory.sidecar is not None and since is not None:
         began = memory.stop.started_at if memory.stop else draft.now.boottime
-        grace_s = max(grace_s - (began - since), min(grace_s, LEAST_GRACE_S))
+        grace_s = max(grace_s - (began - since), min(grace_s, LEAST_S))
     rule = Rule(grace_s, spec, naming.shares_pids(seen))
     decision = containers.take_down(container, memory, why, rule, facts, draft.now, remove=False)
     draft.take(name, decision)

@@ -10,11 +10,13 @@ from podsupd.model.plan import (
     CallWebhook,
     CreateContainer,
     CreatePod,
+    HookKind,
     Now,
     PodMemory,
     PullImage,
     RemoveContainer,
     RemovePod,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     Trouble,
@@ -49,13 +51,20 @@ def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale:
     return replace(memory, troubles={**memory.troubles, key: trouble})
 
 
+def _tells_to_end(action: Action) -> bool:
+    """Say whether a container that got this is on its way out: a preStop hook may end it as a signal does."""
+    return isinstance(action, SignalContainer | SignalLeftovers) or (
+        isinstance(action, RunHook) and action.kind is HookKind.PRE_STOP
+    )
+
+
 def succeeded(memory: PodMemory, action: Action) -> PodMemory:
     """Note that an action was carried out: its subject's trouble is over, a stop's signal is on its way.
 
     What we removed is not missed by the next plan.
     """
     key = subject(action)
-    if isinstance(action, SignalContainer | SignalLeftovers) and key in memory.containers:
+    if _tells_to_end(action) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: stopping.sent(memory.containers[key])})
     if isinstance(action, RemoveContainer) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: replace(memory.containers[key], current=None)})

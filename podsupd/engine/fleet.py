@@ -208,6 +208,7 @@ class Fleet:
         # The relist at hand is older than its end: what it still lists is no orphan.
         self._dismissed.add(name)
         self._tools.probe_memory.forget(name)
+        self._tools.hooks.forget(name)
         self._memories.pop(name, None)
         self._intents.pop(name, None)
         try:

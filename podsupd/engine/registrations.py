@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from podsupd.core import naming
+from podsupd.core import hooks, naming
 from podsupd.engine.probe_entries import Registration
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
 from podsupd.model.plan import ContainerMemory, Now, PodMemory
@@ -18,11 +18,12 @@ class Sight:
     processes: bool
 
 
-def _target(want: PodSpec, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+def target(want: PodSpec | None, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+    """Return where an attempt in a container, or in its pod, goes; want: for the ports that the pod publishes."""
     info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
-        pod=want.name,
+        pod=seen.name,
         infra_id=seen.infra.id if seen.infra else "",
         netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
@@ -31,7 +32,9 @@ def _target(want: PodSpec, seen: ObservedPod, container: ObservedContainer | Non
         oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
         oci_config_path=container.oci_config_path if container else "",
         published=tuple(
-            (p.host_port, p.container_port) for p in want.published_ports if p.host_port and p.protocol == "TCP"
+            (p.host_port, p.container_port)
+            for p in (want.published_ports if want else ())
+            if p.host_port and p.protocol == "TCP"
         ),
     )
 
@@ -48,7 +51,8 @@ def of(
     """Return the probes to keep running, by name; want: the spec in force, or the last one of a pod that has to go.
 
     Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
-    the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
+    a container whose postStart hook runs is not probed yet; the PodPolicy's while all containers of the pod run.
+    Suspended while a container is paused.
     """
     if want is None or seen is None or not seen.owned_by(owner) or not naming.infra_running(seen):
         return {}
@@ -59,6 +63,8 @@ def of(
         if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
             continue
         mine = memory.containers.get(spec.name, ContainerMemory())
+        if hooks.pending(mine, container.incarnation):
+            continue
         ending = mine.stop is not None and mine.stop.incarnation == container.incarnation
         for probe in spec.probes:
             if ending and probe.type is not ProbeType.READINESS:
@@ -66,7 +72,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=_target(want, seen, container, sight),
+                target=target(want, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=_age(mine, container, now),
             )
@@ -80,7 +86,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=_target(want, seen, container, sight),
+                target=target(want, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
                 started_age_s=youngest,
             )

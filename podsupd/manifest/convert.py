@@ -21,6 +21,7 @@ from podsupd.model.spec import (
     FailureStep,
     GrpcCheck,
     Handler,
+    Hook,
     HttpExpect,
     HttpGet,
     Ladder,
@@ -31,6 +32,7 @@ from podsupd.model.spec import (
     PullPolicy,
     Resources,
     RestartPolicy,
+    Sleep,
     Source,
     StopScope,
     StopSpec,
@@ -134,6 +136,8 @@ def _container(
         resources=_resources(container.resources),
         probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
         stop_signal=container.lifecycle.stop_signal,
+        post_start=_hook(container.lifecycle.post_start, named),
+        pre_stop=_hook(container.lifecycle.pre_stop, named),
         stdin=container.stdin,
         tty=container.tty,
         message_path=container.termination_message_path or "/dev/termination-log",
@@ -225,6 +229,29 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
     )
 
 
+def _hook(hook: schema.LifecycleHandler | None, named: Ports) -> Hook | None:
+    if hook is None:
+        return None
+    if hook.sleep:
+        return Sleep(float(hook.sleep.seconds))
+    if hook.exec:
+        return ExecCommand(tuple(hook.exec.command))
+    if hook.http_get:
+        # As in the kubelet any answer will do.
+        return replace(_http_get(hook.http_get, named), expect=HttpExpect(status=(100, 599)))
+    raise AssertionError("rules let a hook without a handler pass")
+
+
+def _http_get(get: schema.HttpGet, named: Ports) -> HttpGet:
+    return HttpGet(
+        port=named[get.port] if isinstance(get.port, str) else get.port,
+        path=get.path if get.path.startswith("/") else f"/{get.path}",
+        scheme=get.scheme,
+        host=get.host or None,
+        headers=tuple((h.name, h.value) for h in get.http_headers),
+    )
+
+
 def _ladder(failure: schema.OnFailure) -> Ladder:
     """Build the ladder; a single step that restarts has the crash back-off for its cool-down."""
     steps = tuple(_step(step) for step in failure.ladder or [failure])
@@ -255,15 +282,7 @@ def _handler(
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
-        get = probe.http_get
-        return HttpGet(
-            port=named[get.port] if isinstance(get.port, str) else get.port,
-            path=get.path if get.path.startswith("/") else f"/{get.path}",
-            scheme=get.scheme,
-            host=get.host or None,
-            headers=tuple((h.name, h.value) for h in get.http_headers),
-            expect=_expect(expect) if expect else None,
-        )
+        return replace(_http_get(probe.http_get, named), expect=_expect(expect) if expect else None)
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)

@@ -13,6 +13,7 @@ from podsupd.manifest.quantities import parse_quantity
 from podsupd.manifest.report import Report, nearest
 
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+HOOKS = ("postStart", "preStop")
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 _NO_EVICTION = "without effect on disk: nothing on a single host evicts a pod for its disk: use medium: Memory"
@@ -196,6 +197,10 @@ class Rules:
                 if field == "readinessProbe" and container[field].get("terminationGracePeriodSeconds") is not None:
                     what = "must not be set for a readinessProbe: its failure ends nothing"
                     self._error((*path, field, "terminationGracePeriodSeconds"), what)
+        lifecycle = _mapping(container.get("lifecycle"))
+        for field in HOOKS:
+            if isinstance(lifecycle.get(field), dict):
+                self._hook((*path, "lifecycle", field), lifecycle[field], [port for _, port in ports])
         seen: dict[str, int] = {}
         for at, variable in _items(container, "env", path):
             name = variable.get("name")
@@ -208,18 +213,29 @@ class Rules:
             self._reference((*at, "valueFrom", "resourceFieldRef", "containerName"), of, known, "container")
         self._resources((*path, "resources"), _mapping(container.get("resources")))
 
+    def _hook(self, path: Path, hook: dict[str, Any], ports: list[dict[str, Any]]) -> None:
+        handlers = [name for name in ("exec", "httpGet", "sleep") if hook.get(name) is not None]
+        if len(handlers) != 1 and hook.get("tcpSocket") is None:
+            has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
+            self._error(path, f"a hook has exactly one of exec, httpGet and sleep, {has}")
+        self._port(path, hook, "httpGet", ports)
+
     def _probe(self, path: Path, probe: dict[str, Any], ports: list[dict[str, Any]]) -> None:
         handlers = [name for name in HANDLERS if probe.get(name) is not None]
         if len(handlers) != 1:
             has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
             self._error(path, f"a probe has exactly one of exec, httpGet, tcpSocket and grpc, {has}")
-        known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
         for name in ("httpGet", "tcpSocket"):
-            port = _mapping(probe.get(name)).get("port")
-            if isinstance(port, str) and not port.isdigit() and port not in known:
-                near = nearest(port, known)
-                have = f'did you mean "{near}"?' if near else "name it under ports, or write its number"
-                self._error((*path, name, "port"), f'there is no port of the name "{port}": {have}')
+            self._port(path, probe, name, ports)
+
+    def _port(self, path: Path, holder: dict[str, Any], name: str, ports: list[dict[str, Any]]) -> None:
+        """Check that a port that is named is there."""
+        known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
+        port = _mapping(holder.get(name)).get("port")
+        if isinstance(port, str) and not port.isdigit() and port not in known:
+            near = nearest(port, known)
+            have = f'did you mean "{near}"?' if near else "name it under ports, or write its number"
+            self._error((*path, name, "port"), f'there is no port of the name "{port}": {have}')
 
     def _resources(self, path: Path, resources: dict[str, Any]) -> None:
         limits, requests = _mapping(resources.get("limits")), _mapping(resources.get("requests"))

@@ -130,10 +130,26 @@ class Resources(Model):
     requests: ResourceList = ResourceList()
 
 
+class Sleep(Model):
+    """A pause."""
+
+    seconds: Seconds
+
+
+class LifecycleHandler(Model):
+    """What is done at a moment of a container's life."""
+
+    exec: Exec | None = None
+    http_get: HttpGet | None = None
+    sleep: Sleep | None = None
+
+
 class Lifecycle(Model):
     """What is done at the start and the end of a container."""
 
     stop_signal: Annotated[str, AfterValidator(lambda v: names.stop_signal(v) if v else v)] = ""
+    post_start: LifecycleHandler | None = None
+    pre_stop: LifecycleHandler | None = None
 
 
 class Container(Model):

@@ -161,10 +161,13 @@ TABLE: dict[str, dict[str, Field]] = {
     "GRPCAction": _supported("port service") | _later("mode", "remove it: without TLS is all that there is"),
     "ExecAction": _supported("command"),
     "Lifecycle": {
-        **_supported("stopSignal"),
-        **_later("postStart:LifecycleHandler", "do the step at the start of the container's own command"),
-        **_later("preStop:LifecycleHandler", "do the step when the container's own command gets its stop signal"),
+        **_supported("stopSignal postStart:LifecycleHandler preStop:LifecycleHandler"),
     },
+    "LifecycleHandler": {
+        **_supported("exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction"),
+        **_later("tcpSocket:TCPSocketAction", "Kubernetes takes it and fails when it is run: use exec or httpGet"),
+    },
+    "SleepAction": _supported("seconds"),
     "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
     "EnvVar": _supported("name value valueFrom:EnvVarSource"),
     "EnvVarSource": {
@@ -297,8 +300,6 @@ _INNER = {
         "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
     ),
     "FileKeySelector": "key optional path volumeName",
-    "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
-    "SleepAction": "seconds",
     "ContainerResizePolicy": "resourceName restartPolicy",
     "ResourceClaim": "name request",
     "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Ladder, PodSpec, StopSpec, Webhook
+from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,23 @@ class Verdict:
     message: str = ""
 
 
+class HookKind(StrEnum):
+    """Kubernetes' two moments in a container's life at which something of the manifest's is done."""
+
+    POST_START = "PostStart"
+    PRE_STOP = "PreStop"
+
+
+@dataclass(frozen=True, slots=True)
+class HookFact:
+    """A hook that this daemon began: how it ended, if it did. failed: a sentence; warning: it could not be run here."""
+
+    incarnation: Incarnation
+    ended: bool = False
+    failed: str = ""
+    warning: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What else a plan depends on.
@@ -79,6 +96,7 @@ class Facts:
     words: container id -> what it left at its terminationMessagePath, of those that died since the last plan.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
+    hooks: by ``CONTAINER/KIND``.
     """
 
     owner: str
@@ -90,6 +108,7 @@ class Facts:
     leftovers: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
+    hooks: Mapping[str, HookFact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +210,19 @@ class PullImage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunHook:
+    """Begin a hook of a container's life, which is given up after timeout_s; returns at once, the end is a fact."""
+
+    container_id: str
+    container: str
+    kind: HookKind
+    hook: Hook
+    incarnation: Incarnation
+    timeout_s: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CallWebhook:
     """Have a webhook called about a failed probe; returns at once. step: of how many steps of the probe's ladder."""
 
@@ -212,6 +244,7 @@ Action = (
     | RemoveShelter
     | RemoveContainer
     | PullImage
+    | RunHook
     | CallWebhook
 )
 
@@ -222,7 +255,7 @@ class Stop:
 
     step: index in the sequence of signals. sheltered: its other processes are kept in a cgroup of ours.
     sent: the stage's signal went out. Saved as False before: one that was lost between (a newer wish, kill -9 of
-    podsupd) is sent again rather than never.
+    podsupd) is sent again rather than never. signals_at: when the preStop hook had ended, None without one.
     """
 
     incarnation: Incarnation
@@ -234,6 +267,17 @@ class Stop:
     sent: bool = False
     step: int = 0
     sheltered: bool = False
+    signals_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """The postStart hook of an incarnation: began_at is boottime."""
+
+    incarnation: Incarnation
+    began_at: float
+    boot_id: str
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +348,8 @@ class ContainerMemory:
     stop_signal: str = ""
     sidecar: int | None = None
     sandbox: Incarnation | None = None
+    post_start: HookRun | None = None
+    pre_stop: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,17 @@ Handler = HttpGet | TcpSocket | GrpcCheck | ExecCommand
 
 
 @dataclass(frozen=True, slots=True)
+class Sleep:
+    """A hook that lets time pass."""
+
+    seconds: float
+
+
+Hook = HttpGet | ExecCommand | Sleep
+"""What is done at the start or before the stop of a container."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
@@ -232,6 +243,8 @@ class ContainerSpec:
     message_path: str = "/dev/termination-log"
     message_from_log: bool = False
     restart_policy: RestartPolicy | None = None
+    post_start: Hook | None = None
+    pre_stop: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)

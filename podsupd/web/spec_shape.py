@@ -7,12 +7,14 @@ from podsupd.model.spec import (
     ExecCommand,
     GrpcCheck,
     Handler,
+    Hook,
     HttpGet,
     PodSpec,
     PortSpec,
     ProbeSpec,
     ProbeType,
     Resources,
+    Sleep,
     TcpSocket,
 )
 from podsupd.web import reference_shape as references
@@ -51,7 +53,7 @@ def _container(spec: ContainerSpec) -> Json:
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [references.mount(m) for m in spec.mounts],
         "resources": _resources(spec.resources),
-        "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "lifecycle": _lifecycle(spec),
         "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
@@ -59,6 +61,21 @@ def _container(spec: ContainerSpec) -> Json:
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
+
+
+def _lifecycle(spec: ContainerSpec) -> Json:
+    shape: Json = {"postStart": _hook(spec.post_start), "preStop": _hook(spec.pre_stop), "stopSignal": spec.stop_signal}
+    return {name: value for name, value in shape.items() if value}
+
+
+def _hook(hook: Hook | None) -> Json:
+    match hook:
+        case None:
+            return {}
+        case Sleep(seconds=seconds):
+            return {"sleep": {"seconds": _number(seconds)}}
+        case _:
+            return handler(hook)
 
 
 def _port(spec: PortSpec) -> Json:

@@ -13,15 +13,13 @@ from e2e.harness import Daemon, podman, until
 pytestmark = pytest.mark.podman
 
 WAIT = "while :; do sleep 0.1; done"
+ORPHAN = f"while [ ! -e /go ]; do sleep 0.1; done; kill -USR1 '$$$$'; trap \"exit 6\" TERM; {WAIT}"
 SCRIPTS = {
     "cores": ["sh", "-c", f"ulimit -c unlimited; cd /tmp; {WAIT}"],
     # Debian's env can block a signal; the small image has nothing that can.
     "blocks": ["/usr/bin/env", "--block-signal=USR1", "sh", "-c", WAIT],
-    # Forked twice, as daemons are: its parent is gone, and infra's PID 1 has it.
-    "forks": [
-        *("sh", "-c"),
-        f"trap 'echo got' USR1; (sh -c 'while [ ! -e /go ]; do sleep 0.1; done; kill -USR1 '$$'; {WAIT}' &); {WAIT}",
-    ],
+    # Forked twice, as daemons are: its parent is gone, and infra's PID 1 has it. ($$$$ is $$ to Kubernetes.)
+    "forks": ["sh", "-c", f"trap 'echo got' USR1; (sh -c '{ORPHAN}' &); {WAIT}"],
 }
 LIBRARIES = {"/usr": "/usr", "/usr/lib": "/lib", "/usr/lib64": "/lib64"}
 
@@ -57,9 +55,12 @@ def test_cores_blocked_signals_and_orphans_are_told_as_they_are(daemon: Daemon, 
     until(lambda: daemon.metric("podsupd_signal_tracer_up") == 1, "the tracer")
     pids = {c: json.loads(podman("inspect", f"{name}-{c}"))[0]["State"]["Pid"] for c in SCRIPTS}
 
-    def status(container: str) -> dict[str, str]:
-        text = Path(f"/proc/{pids[container]}/status").read_text()
+    def fields(pid: int) -> dict[str, str]:
+        text = Path(f"/proc/{pid}/status").read_text()
         return dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+
+    def status(container: str) -> dict[str, str]:
+        return fields(pids[container])
 
     def target(container: str) -> dict[str, object]:
         number = int(status(container)["NSpid"].split()[-1])
@@ -91,6 +92,16 @@ def test_cores_blocked_signals_and_orphans_are_told_as_they_are(daemon: Daemon, 
     infra = podman("pod", "inspect", name, "--format", "{{.InfraContainerID}}")
     assert int(parent) == json.loads(podman("inspect", infra))[0]["State"]["Pid"]
     assert (sent["result"], sent["disposition"]) == ("delivered", "handler")
+
+    # It is no first process, and how it ends is known all the same.
+    orphan = sent["sender"]["host_pid"]
+    until(lambda: int(fields(orphan)["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1, "the orphan's trap")
+    os.kill(orphan, signal.SIGTERM)
+    last = until(
+        lambda: record(lambda r: r["target"]["host_pid"] == orphan and r["led_to"]), "the orphan's end in the record"
+    )
+    (end,) = last["led_to"]
+    assert (end["kind"], end["exit_code"], end["signal"], end["pid"]) == ("exit", 6, None, sent["sender"]["pid"])
 
     # A core is told with the signal, in the record and where the death is told.
     cored = target("cores")

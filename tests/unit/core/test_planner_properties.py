@@ -9,8 +9,26 @@ from hypothesis import strategies as st
 from podsupd.core import initializing, naming
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import Intent, Verdict
-from podsupd.model.spec import ContainerSpec, PodSpec, PortSpec, RestartPolicy, StopScope, StopSpec, StopStep
+from podsupd.model.spec import (
+    ContainerSpec,
+    ExecCommand,
+    HttpGet,
+    PodSpec,
+    PortSpec,
+    RestartPolicy,
+    Sleep,
+    StopScope,
+    StopSpec,
+    StopStep,
+)
 
+HOOKED = replace(
+    POD,
+    containers=(
+        replace(WEB, post_start=ExecCommand(("x",)), pre_stop=HttpGet(80)),
+        replace(CLIENT, pre_stop=Sleep(3.0)),
+    ),
+)
 STEP = ContainerSpec("step", "step", "busybox")
 CAR = ContainerSpec("car", "car", "busybox", restart_policy=RestartPolicy.ALWAYS)
 WANTS: list[PodSpec | None] = [
@@ -24,6 +42,7 @@ WANTS: list[PodSpec | None] = [
     replace(POD, restart_policy=RestartPolicy.NEVER),
     replace(POD, restart_policy=RestartPolicy.ON_FAILURE),
     replace(POD, containers=(replace(WEB, image="absent"), CLIENT)),
+    HOOKED,
     replace(POD, stop=StopSpec(StopScope.ALL)),
     replace(POD, init_containers=(STEP, CAR, replace(STEP, name="step2", runtime_name="step2"))),
     replace(
@@ -49,13 +68,15 @@ happenings = st.one_of(
     st.tuples(st.just("litter"), st.integers(0, 3)),
     st.tuples(st.just("left deaf"), st.booleans()),
     st.tuples(st.just("left end"), st.integers(0, 1)),
+    st.tuples(st.just("hooks"), st.integers(0, 2)),
+    st.tuples(st.just("daemon"), st.just(0)),
     st.tuples(st.just("codes"), st.integers(-1, 1)),
     st.tuples(st.just("grace"), st.integers(0, 60)),
     st.tuples(st.just("turn"), st.integers(0, 3)),
 )
 
 
-def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912  one arm per accident
+def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912, PLR0915  one arm per accident
     """Let one thing happen."""
     seen = world.seen
     match kind:
@@ -78,6 +99,10 @@ def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912 
             world.intent = replace(world.intent, stopped=bool(value))
         case "deaf":
             world.obeys = not value
+        case "hooks":
+            world.hooks = ("ok", "fail", "hang")[value]
+        case "daemon":
+            world.facts = replace(world.facts, hooks={})
         case "codes":
             world.codes = {} if value < 0 else {"step": value, "step2": 0}
         case "litter":
@@ -106,8 +131,10 @@ def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912 
 
 
 def finish_steps(world: World) -> None:
-    """Have the init containers do their work from now on, those that run too."""
+    """Have the init containers do their work from now on, those that run too, and the hooks end well."""
     world.codes = {"step": 0, "step2": 0}
+    world.hooks = "ok"
+    world.facts = replace(world.facts, hooks={})
     for container in world.seen.containers if world.seen else ():
         if container.label(CONTAINER_LABEL) in world.codes and container.state.alive:
             world.die(container.id, 0)
@@ -127,12 +154,12 @@ def check_fixed_point(world: World) -> None:
         found = naming.by_name(world.seen, OWNER)
         want = world.want
         failed = initializing.failed(want, found, world.memory.containers)
+        over = failed or initializing.finished(want, found, world.memory.containers)
         # A step that was removed by hand after it did its work is not done again.
         missing = {c.name for c in want.every} - set(found)
-        assert failed or missing <= {c.name for c in want.steps}
+        assert over or missing <= {c.name for c in want.steps}
         assert set(found) <= {c.name for c in want.every}
         assert len(world.seen.containers) == len(found)
-        over = failed or initializing.finished(want, found, world.memory.containers)
         for spec in want.lasting:
             if spec.name in found and not (
                 found[spec.name].state.dead and want.restart_policy is not RestartPolicy.ALWAYS

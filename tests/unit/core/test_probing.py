@@ -252,6 +252,56 @@ kinds = st.sampled_from(list(ProbeType))
 sequences = st.lists(st.sampled_from(list(Result)), max_size=60)
 
 
+class Reference:
+    """The kubelet's prober in its own terms: a last result, its run, and what was set."""
+
+    def __init__(self, spec: ProbeSpec) -> None:
+        self.spec, self.last, self.run, self.hold = spec, None, 0, False
+        self.set = {L: True, R: False, S: None, P: None}[spec.type]
+
+    def take(self, result: Result) -> None:
+        """Take one result."""
+        if self.hold or result is Result.UNKNOWN:
+            return
+        self.run = self.run + 1 if result is self.last else 1
+        self.last = result
+        failed = result is Result.FAILED
+        if self.run < (self.spec.failure_threshold if failed else self.spec.success_threshold):
+            return
+        self.set = not failed
+        self.hold = failed and self.spec.type in (L, S)
+
+
+@given(kind=kinds, failure=st.integers(1, 6), success=st.integers(1, 6), results=sequences)
+def test_as_the_kubelet_counts(kind: ProbeType, failure: int, success: int, results: list[Result]) -> None:
+    """Whatever comes, the verdict after each result is the one that the kubelet would give."""
+    spec = make(kind, failure_threshold=failure, success_threshold=success)
+    state, reference = probing.begin(spec, LIFE), Reference(spec)
+    for result in results:
+        state = probing.observe(spec, state, result, 0.0)
+        reference.take(result)
+        assert (state.passing, state.on_hold) == (reference.set, reference.hold)
+
+
+@given(kind=kinds, failure=st.integers(1, 6), success=st.integers(1, 6), results=sequences, slept=st.integers(0, 60))
+def test_a_sleep_changes_no_verdict_and_takes_a_whole_run(
+    kind: ProbeType, failure: int, success: int, results: list[Result], slept: int
+) -> None:
+    """Whenever the system sleeps, the verdict of before holds until as many new results came as its threshold says."""
+    spec = make(kind, failure_threshold=failure, success_threshold=success)
+    state = probing.begin(spec, LIFE)
+    since = 0
+    for number, result in enumerate(results):
+        before = state
+        if number == slept:
+            state, since = probing.awakened(state), 0
+            assert probing.verdict(spec, state) == probing.verdict(spec, before)
+        state = probing.observe(spec, state, result, 0.0)
+        since += result is not Result.UNKNOWN
+        if number >= slept and state.passing is not before.passing:
+            assert since >= (success if state.passing else failure)
+
+
 @given(kind=kinds, failure=st.integers(1, 6), success=st.integers(1, 6), results=sequences)
 def test_unknown_never_changes_a_verdict(kind: ProbeType, failure: int, success: int, results: list[Result]) -> None:
     """Attempts that could not be made never restart or unready anything: without them the verdicts are the same."""

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.planner import images_needed, plan
-from podsupd.core.stopping import Rule
-from podsupd.core.teardown import LEAST_GRACE_S
+from podsupd.core.stopping import LEAST_S, Rule
 from podsupd.core.troubles import refused, succeeded
 from podsupd.model.observed import (
     CONTAINER_LABEL,
@@ -22,6 +21,7 @@ from podsupd.model.plan import (
     CreateContainer,
     CreatePod,
     Facts,
+    HookFact,
     ImageFact,
     ImageState,
     Intent,
@@ -33,6 +33,7 @@ from podsupd.model.plan import (
     RemoveContainer,
     RemovePod,
     RemoveShelter,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     StartContainer,
@@ -79,6 +80,7 @@ class World:
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
+    hooks: how hooks end: ok, fail, or hang.
     """
 
     want: PodSpec | None = POD
@@ -99,6 +101,7 @@ class World:
     left_obey: bool = True
     leftovers: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
+    hooks: str = "ok"
     sandboxes: dict[Incarnation, set[str]] = field(default_factory=dict)
     killing: dict[str, float] = field(default_factory=dict)
     made: int = 0
@@ -150,7 +153,7 @@ class World:
         self.made += 1
         return f"t{self.made}"
 
-    def apply(self, action: Action) -> None:
+    def apply(self, action: Action) -> None:  # noqa: PLR0915  one arm for each action
         """Do what Podman would; asserts that nobody else's things are touched."""
         self.done.append(action)
         match action:
@@ -185,6 +188,12 @@ class World:
                 code = self.codes.get(self.of(container_id).label(CONTAINER_LABEL))
                 if code is not None:
                     self.crash(self.of(container_id).label(CONTAINER_LABEL), code)
+            case RunHook(container=name, kind=kind, incarnation=life):
+                assert self.of(action.container_id).incarnation == life
+                assert self.of(action.container_id).state.alive
+                ended = {"ok": "", "fail": "exit code 1"}.get(self.hooks)
+                fact = HookFact(life, ended=ended is not None, failed=ended or "")
+                self.facts = replace(self.facts, hooks={**self.facts.hooks, f"{name}/{kind}": fact})
             case SignalContainer() | SignalLeftovers() | RemoveShelter():
                 self.apply_stop(action)
             case RemoveContainer(container_id=container_id):
@@ -244,7 +253,7 @@ class World:
         spec = self.want.stop if self.want else memory.stop_spec
         grace = 30.0 if grace is None else grace
         if memory.sidecar is not None and self.memory.ending_since is not None:
-            grace = max(grace - (memory.stop.started_at - self.memory.ending_since), min(grace, LEAST_GRACE_S))
+            grace = max(grace - (memory.stop.started_at - self.memory.ending_since), min(grace, LEAST_S))
         total = Rule(grace, spec).total_s
         # A kill that was due by an earlier wish goes on whatever is wished then.
         due = min(total, self.killing.get(action.container_id, total))
