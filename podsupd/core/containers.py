@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from podsupd.core import hooks, references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
-from podsupd.core.digest import changed_fields, container_digest
-from podsupd.core.naming import shares_pids
+from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
@@ -166,15 +166,28 @@ def take_down(
     return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why))
 
 
+def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozenset[str]:
+    """Name the images whose state a plan depends on: of containers that are missing or changed."""
+    found = by_name(seen, owner) if seen else {}
+    return frozenset(
+        image
+        for spec in want.every
+        for image in (spec.reference, *mounted_images(want, spec))
+        if spec.name not in found
+        or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
+        or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
+    )
+
+
 def at_hand(spec: ContainerSpec, fact: ImageFact) -> bool:
     """Say whether an image is here; after a failed pull one that was imported counts, unless the policy is Always."""
     imported = fact.state is ImageState.FAILED and bool(fact.image_id) and spec.pull_policy is not PullPolicy.ALWAYS
     return fact.state is ImageState.PRESENT or imported
 
 
-def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+def image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
     """Return None when the image is at hand as the pull policy wants it, else what to do until it is."""
-    fact = facts.images.get(spec.image, ImageFact(ImageState.UNKNOWN))
+    fact = facts.images.get(spec.reference, ImageFact(ImageState.UNKNOWN))
     if at_hand(spec, fact) and spec.pull_policy is not PullPolicy.ALWAYS:
         return None
     if spec.pull_policy is PullPolicy.NEVER:
@@ -193,7 +206,7 @@ def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now:
     pulling = ("ContainerCreating", f"pulling image {spec.image}")
     if fact.state is ImageState.PULLING:
         return Decision(memory, waiting=pulling, wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
-    pull = PullImage(spec.image, f"container {spec.name} needs it")
+    pull = PullImage(spec.reference, f"container {spec.name} needs it")
     return Decision(memory, (pull,), pulling, now.boottime + IMAGE_LOOK_AGAIN_S)
 
 
@@ -204,10 +217,10 @@ def mounted_images(pod: PodSpec, spec: ContainerSpec) -> tuple[str, ...]:
 
 def _images_gate(pod: PodSpec, spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
     """Return None when all images are at hand, those of volumes too; such a one is pulled when it is not here."""
-    gate = _image_gate(spec, memory, facts, now)
+    gate = image_gate(spec, memory, facts, now)
     for image in mounted_images(pod, spec):
-        needs = replace(spec, image=image, pull_policy=PullPolicy.IF_NOT_PRESENT)
-        gate = gate or _image_gate(needs, memory, facts, now)
+        needs = replace(spec, image=image, image_id="", pull_policy=PullPolicy.IF_NOT_PRESENT)
+        gate = gate or image_gate(needs, memory, facts, now)
     return gate
 
 

@@ -64,7 +64,7 @@ def container_body(action: CreateContainer, labels: Mapping[str, str], ground: G
     body: dict[str, Any] = {
         "name": spec.runtime_name,
         "pod": action.pod_id,
-        "image": spec.image,
+        "image": spec.reference,
         # In the host's network its name is the host's, as in Kubernetes.
         **({"utsns": {"nsmode": "host"}} if pod.network.host_network else {"hostname": pod.hostname}),
         "labels": {**pod.labels, **labels},

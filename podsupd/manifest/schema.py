@@ -289,6 +289,14 @@ class Stop(Model):
     sequence: list[StopStep] = []
 
 
+class Update(Model):
+    """How updates prove themselves."""
+
+    min_healthy_seconds: Duration = 10.0
+    progress_deadline_seconds: Duration = 120.0
+    rollback: bool = True
+
+
 class PolicySpec(Model):
     """The spec of a PodPolicy."""
 
@@ -297,6 +305,7 @@ class PolicySpec(Model):
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
     after: list[PodName] = []
+    update: Update | None = None
 
 
 class PodPolicy(Model):

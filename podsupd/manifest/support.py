@@ -141,8 +141,8 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
-    **_later("signals update", _REMOVE),
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after update:PolicyUpdate"),
+    **_later("signals", _REMOVE),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -265,6 +265,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "PolicyWebhook": _supported("url timeoutSeconds retries"),
     "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
+    "PolicyUpdate": _supported("minHealthySeconds progressDeadlineSeconds rollback"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
     "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
