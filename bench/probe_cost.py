@@ -20,6 +20,7 @@ from pathlib import Path
 import uvloop
 
 from bench.podman_api import wait
+from bench.podman_command import podman, target_of
 from bench.rows import Options, Row, samples
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.spec import ExecCommand, GrpcCheck, Handler, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
@@ -84,14 +85,14 @@ def run(options: Options) -> list[Row]:
     """Measure in rounds of everything, so that what else the machine does hits all alike."""
     pod = f"{options.prefix}-probes"
     port = _free_port()
-    _podman("pod", "create", "--replace", "--name", pod, "--share", "net,pid", "-p", f"{port}:80")
+    podman("pod", "create", "--replace", "--name", pod, "--share", "net,pid", "-p", f"{port}:80")
     try:
-        _podman("run", "-d", "--pod", pod, "--name", f"{pod}-web", NGINX)
+        podman("run", "-d", "--pod", pod, "--name", f"{pod}-web", NGINX)
         health = ["--health-cmd", " ".join(GET), "--health-interval", "disable"]
-        _podman("run", "-d", "--pod", pod, "--name", f"{pod}-client", *health, BUSYBOX, "sleep", "1000000")
-        target = _target(pod, f"{pod}-client")
+        podman("run", "-d", "--pod", pod, "--name", f"{pod}-client", *health, BUSYBOX, "sleep", "1000000")
+        target = target_of(pod, f"{pod}-client")
         wait(lambda: _answers(port), 30)
-        account = Account(json.loads(_podman("pod", "inspect", pod))["Id"])
+        account = Account(json.loads(podman("pod", "inspect", pod))["Id"])
         with (
             account.entered(),
             tempfile.TemporaryDirectory() as folder,
@@ -100,7 +101,7 @@ def run(options: Options) -> list[Row]:
         ):
             costs = uvloop.run(_measure(account, options, target, (port, ports["grpc"]), Path(folder), url))
     finally:
-        _podman("pod", "rm", "--force", "--time=0", pod)
+        podman("pod", "rm", "--force", "--time=0", pod)
     return _rows(costs)
 
 
@@ -128,7 +129,7 @@ async def _measure(
 
         async def commands(times: int, *command: str) -> None:
             for _ in range(times):
-                _podman(*command)
+                podman(*command)
 
         async def by_rest(times: int) -> None:
             for _ in range(times):
@@ -213,27 +214,6 @@ def _service(folder: str) -> Iterator[str]:
             yield f"unix://{path}"
         finally:
             service.terminate()
-
-
-def _target(pod: str, container: str) -> ProbeTarget:
-    infra_id = json.loads(_podman("pod", "inspect", pod))["InfraContainerID"]
-    infra, seen = (json.loads(_podman("inspect", "--type=container", which))[0] for which in (infra_id, container))
-    return ProbeTarget(
-        pod,
-        netns_pid=infra["State"]["Pid"],
-        infra_id=infra_id,
-        container_id=seen["Id"],
-        container_pid=seen["State"]["Pid"],
-        oci_runtime=seen["OCIRuntime"],
-        oci_config_path=seen["OCIConfigPath"],
-    )
-
-
-def _podman(*command: str) -> str:
-    done = subprocess.run(["podman", *command], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"podman {' '.join(command)}: {done.stderr}")
-    return done.stdout
 
 
 def _free_port() -> int:
