@@ -3,8 +3,8 @@
 Success is 200 to 399 unless the probe expects something else; the certificate is not verified; no proxy, no cookies, no
 reuse of connections; redirects are followed on the same host only, and one to another host is a success with a warning.
 
-The parser is llhttp (httptools), on a plain socket: a client made for many requests spends ten times as long on the
-first of a session, and a probe is always the first.
+The parser is llhttp (httptools), on a plain socket: a client made for many requests spends three times as long on
+the first of a session, and a probe is always the first.
 """
 
 import time
@@ -25,7 +25,6 @@ HEAD_SHOWN = 4096  # bytes of an answer's head that are kept to be shown
 HEAD_LIMIT = 1024 * 1024  # bytes; Go's client, and so a kubelet, takes ten times that
 MAX_REDIRECTS = 10  # as Go's client
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
-_SWITCHING = 101
 _FINAL = 200  # what is below is followed by the answer itself (RFC 9110, 15.2)
 # What Go's parser takes too: a name with odd characters, a bare line feed, a space after a chunk's size.
 _LENIENT = {
@@ -66,10 +65,11 @@ async def get(
                     url, shown = following, str(following)
                     request = _request(url, handler.headers, user_agent)
                     continue
-            except ValueError:  # nowhere that anybody could follow it to
-                pass
-            warning = f"redirected to another host, not followed: {clean(answer.location)}"
-            return True, f"GET {start} answered {answer.status}", warning
+            except ValueError:
+                return False, f"cannot GET {start}: it redirects to what is no URL: {clean(answer.location)}", ""
+            if handler.expect is None:
+                warning = f"redirected to another host, not followed: {clean(answer.location)}"
+                return True, f"GET {start} answered {answer.status}", warning
         return *await met(handler.expect or FINE, answer, f"GET {shown}", time.monotonic() - began), ""
     return False, f"cannot GET {start}: it redirects more than {MAX_REDIRECTS} times", ""
 

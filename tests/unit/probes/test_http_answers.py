@@ -63,6 +63,7 @@ async def test_an_answer_that_is_whole_is_not_waited_for(
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "the answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * (1 << 20), "its head is longer than 1048576 bytes"),
         (b"\x00\x01\x02", "the answer is not HTTP"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n", "redirects to what is no URL"),
     ],
 )
 async def test_an_answer_that_is_none(prober: ProbeRunner, serve: Serve, answer: bytes, words: str) -> None:
