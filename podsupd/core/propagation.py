@@ -331,6 +331,11 @@ class Propagation:
         self._amended.clear()
         return changed
 
+    @property
+    def has_fresh(self) -> bool:
+        """Say whether ``fresh`` has something to return."""
+        return bool(self._fresh)
+
     def fresh(self) -> list[Draft]:
         """Return the signals that are ``wanted`` and were sent since the last call; their fates are not known yet."""
         found, self._fresh = self._fresh, []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from podsupd.manifest import schema
+from podsupd.manifest import schema, signal_schema
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
@@ -70,6 +70,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
         after=tuple(dict.fromkeys(rules.after)),
+        signals=signal_schema.policy(rules.signals),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 from podsupd.manifest import names
 from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quantity, Seconds, Word
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.signal_schema import Signals
 
 
 def _port(value: object) -> int | str:
@@ -246,6 +247,7 @@ class PolicySpec(Model):
     probes: list[PolicyProbe] = []
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
+    signals: Signals = Signals()
     after: list[PodName] = []
 
 

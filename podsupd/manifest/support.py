@@ -150,8 +150,10 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
-    **_later("signals update", _REMOVE),
+    **_supported(
+        "containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after signals:PolicySignals"
+    ),
+    **_later("update", _REMOVE),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -225,6 +227,10 @@ TABLE: dict[str, dict[str, Field]] = {
     "PolicyExec": _supported("container command"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
+    "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpect*"),
+    "PolicyForward": _supported("container signal to:PolicyForwardTarget*"),
+    "PolicyForwardTarget": _supported("container signal"),
+    "PolicyExpect": _supported("container signal exits withinSeconds exitCode"),
     "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
 }
 

@@ -240,7 +240,7 @@ class Death:
 
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
     cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``), and its
-    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known.
+    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known. cause_signal: that signal's name.
     """
 
     incarnation: Incarnation
@@ -253,6 +253,7 @@ class Death:
     ours: bool = False
     cause: str = ""
     sender_origin: str = ""
+    cause_signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,8 +203,10 @@ class DeathCause:
 
     text: for people (``SIGKILL from host process 'bash' (root)``), beginning with "after" when the process took the
     signal and exited by itself. origin: of the sender, as in Party. purpose: as in SignalRecord.
+    signal: its name.
     """
 
     text: str
     origin: str
     purpose: str = ""
+    signal: str = ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+from podsupd.model.signal_policy import SignalPolicy
 
 
 class RestartPolicy(StrEnum):
@@ -242,6 +243,7 @@ class PodSpec:
     stop: StopSpec = StopSpec()
     objects: tuple[ObjectSpec, ...] = ()
     after: tuple[str, ...] = ()
+    signals: SignalPolicy = field(default_factory=SignalPolicy)
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:

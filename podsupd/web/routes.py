@@ -103,6 +103,15 @@ ROUTES: tuple[Route, ...] = (
         errors=(404, 409, 503),
     ),
     Route(
+        "POST",
+        "/v1/pods/{pod}/drill",
+        sending.drill,
+        "Send every signal whose consequences the pod declares, on purpose, and say which were met",
+        Answer(schema="DrillReport"),
+        body="Empty",
+        errors=(404, 409, 503),
+    ),
+    Route(
         "GET",
         "/v1/changes/{id}",
         handlers.get_change,

@@ -10,7 +10,8 @@ from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import ContainerState, Incarnation, LogLine, ObservedContainer, ObservedPod
 from podsupd.model.plan import Death
 from podsupd.model.processes import Origin, PodProcesses, Process, ProcessCount
-from podsupd.model.sending import Ending, Fate, Reached, SignalReport, SignalRequest, Survivor
+from podsupd.model.sending import DrillReport, DrillResult, Ending, Fate, Reached, SignalReport, SignalRequest, Survivor
+from podsupd.model.signal_policy import Expectation, ForwardRule, ForwardTarget, SignalPolicy
 from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.spec import (
     ContainerSpec,
@@ -76,6 +77,9 @@ BUSYBOX = ContainerSpec(
     ),
 )
 HOST_CURL = ProbeSpec("host-curl", ProbeType.POLICY, Vantage.HOST, HttpGet(8080, host="localhost"), period_s=5)
+QUIT = Expectation("nginx-server", "SIGQUIT", within_s=20.0, exit_code=0)
+STAYS = Expectation("busybox-client", "SIGUSR1", exits=False)
+RELOAD = ForwardRule("nginx-server", "SIGHUP", (ForwardTarget("busybox-client", "SIGUSR1"),))
 SPEC = PodSpec(
     name="my-shared-pod",
     source=Source(PATH, 3),
@@ -85,6 +89,7 @@ SPEC = PodSpec(
     volumes=(VolumeSpec("cache", EmptyDir(size_limit=1 << 20)), VolumeSpec("site", HostPath("/srv/site", "Directory"))),
     share_process_namespace=True,
     probes=(HOST_CURL,),
+    signals=SignalPolicy((RELOAD,), (QUIT, STAYS)),
 )
 DEATH = Death(Incarnation("b1", "t0"), 137, "SIGKILL", "OOMKilled", "out of memory", STARTED, STARTED + 60)
 
@@ -217,6 +222,14 @@ def signal_report(**fields: Any) -> SignalReport:
     return replace(plain, **fields)
 
 
+def drill_report(*, met: bool) -> DrillReport:
+    """Return what a drill of the example pod came to."""
+    first = DrillResult("nginx-server", "SIGQUIT", QUIT.sentence, "met", "it exited with code 0 after 4.7 ms", 0.0047)
+    rest = (DrillResult("busybox-client", "SIGUSR1", STAYS.sentence, "breached", "it exited with code 1", 0.2),)
+    results = (first,) if met else (first, *rest)
+    return DrillReport("my-shared-pod", met, f"1 of {len(results)} expectations met", ready=True, results=results)
+
+
 def daemon() -> DaemonStatus:
     """Return a daemon in good health that holds a removal."""
     return DaemonStatus(
@@ -247,6 +260,7 @@ class FakeControl:
     )
     tree_: PodProcesses = field(default_factory=tree)
     report: SignalReport = field(default_factory=signal_report)
+    drilled: DrillReport = field(default_factory=lambda: drill_report(met=False))
     counts: dict[str, ProcessCount] = field(
         default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
@@ -333,6 +347,11 @@ class FakeControl:
         self._fail()
         self.calls.append(("signal", request))
         return self.report
+
+    async def drill(self, pod: str) -> DrillReport:
+        self._fail()
+        self.calls.append(("drill", pod))
+        return self.drilled
 
     async def count_processes(self) -> None:
         self.counts = {pod: replace(count, zombies=count.zombies + 1) for pod, count in self.counts.items()}
