@@ -16,15 +16,18 @@ from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.hooks import Hooks
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
+from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.signal_policies import Tools as PolicyTools
 from podsupd.engine.tasks import guarded
+from podsupd.engine.webhooks import Webhooks
 from podsupd.engine.worker import Tools
 from podsupd.errors import FatalError, PodmanUnavailable, StateUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url
@@ -35,7 +38,7 @@ from podsupd.model.desired import Desired
 from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
-from podsupd.probes import ProbeRunner
+from podsupd.probes import ProbeRunner, WebhookClient
 from podsupd.signals import HostProcesses, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
@@ -106,8 +109,10 @@ class _Engine:
     desires: Desires
     observer: Observer
     puller: Puller
+    hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
+    webhooks: Webhooks
     ledger: Ledger
     policies: SignalPolicies
     control: Engine
@@ -122,8 +127,10 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     fleet = Fleet(persisted, stopping)
     puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod, tell=events.note)
+    hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
+    webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
         fleet.relisted(now)
@@ -138,14 +145,22 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         on_relist=relisted,
         on_event=fleet.poke,
     )
+
+    async def adopt(owners: frozenset[str]) -> None:
+        await asyncio.to_thread(held.adopt, owners)
+        edges.runtime.recognise(held.owner_id, held.adopted)
+
     fleet.equip(
         Tools(
             owner=held.owner_id,
             runtime=edges.runtime,
             state=edges.state,
             clock=edges.clock,
-            executor=Executor(edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce),
+            executor=Executor(
+                edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce, webhooks.request
+            ),
             puller=puller,
+            hooks=hooks,
             prober=prober,
             probe_memory=probe_memory,
             processes=edges.processes,
@@ -156,6 +171,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
             causes=ledger.causes,
+            adopt=adopt,
         )
     )
     restored = restore(
@@ -178,9 +194,9 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     policies = SignalPolicies(
         PolicyTools(ledger, sender, fleet.workers, events, edges.meter, edges.clock, changed),
     )
-    insight = Insight(processes, ledger, prober, sender, edges.processes, policies)
+    insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), sender, edges.processes, policies)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
-    return _Engine(fleet, desires, observer, puller, prober, probe_memory, ledger, policies, control)
+    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, webhooks, ledger, policies, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -208,8 +224,10 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
                 runtime,
                 user_agent=f"kube-probe/podsupd-{__version__}",
                 run_dir=str(Path(settings.api.socket).parent),
+                allow_host_exec=settings.probes.allow_host_exec,
             ),
         )
+        runtime.recognise(held.owner_id, held.adopted)
         stack.callback(edges.notifier.close)
         stack.push_async_callback(edges.state.close)
         stack.push_async_callback(edges.history.close)
@@ -269,6 +287,8 @@ async def _end(engine: _Engine) -> None:
     engine.observer.poke()
     await engine.fleet.close()
     await engine.puller.close()
+    await engine.hooks.close()
+    await engine.webhooks.close()
     await engine.probe_memory.keep_all(list(engine.fleet.workers))
 
 

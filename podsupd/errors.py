@@ -74,3 +74,7 @@ class SignalRefused(PodsupdError):  # noqa: N818  as TracingUnavailable
 
 class StateUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """state.db cannot be written: no destructive action until it can, everything else goes on."""
+
+
+class WebhookFailed(PodsupdError):  # noqa: N818  as the others
+    """Nobody took the call, however often it was tried: told, and not tried again."""

@@ -1,4 +1,4 @@
-"""``podsupd plan``, ``reload``, ``prune`` and ``version``: one question, one answer."""
+"""``podsupd plan``, ``reload``, ``prune``, ``adopt`` and ``version``: one question, one answer."""
 
 from typing import Any
 
@@ -55,6 +55,19 @@ def prune(client: Client, form: Format, *, confirm: bool) -> None:
         return
     output.show(output.table(("POD", "HELD BECAUSE"), held.items()))
     output.show("Released: the pods are removed now." if confirm else "Run podsupd prune --confirm to remove them.")
+
+
+def adopt(client: Client, form: Format, *, confirm: bool) -> None:
+    """Show the pods of the directory that carry another owner id, and with confirm take them over."""
+    answer = client.post("/v1/adopt", {"confirm": confirm})
+    if form is not Format.TABLE:
+        machine(answer, form)
+        return
+    if not answer["pods"]:
+        output.show("No pod of the manifest directory carries another owner id.")
+        return
+    output.show(output.table(("POD", "OWNER"), answer["pods"].items()))
+    output.show("Taken over: they are supervised from now on." if confirm else "Run podsupd adopt --confirm.")
 
 
 def version(client: Client, form: Format) -> None:

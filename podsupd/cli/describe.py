@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podsupd.cli import output
+from podsupd.cli.inits import statuses
 
 Json = dict[str, Any]
 Parts = list[Table | Text | str]
@@ -59,7 +60,7 @@ def _pairs(pairs: dict[str, str], indent: int = 0) -> Table:
 def _containers(pod: Json) -> Table | None:
     own = {c["name"]: c for c in pod["podsupd"]["containers"]}
     rows = []
-    for container in pod["status"]["containerStatuses"]:
+    for container in statuses(pod):
         mine = own[container["name"]]
         rows.append(
             (

@@ -9,7 +9,7 @@ from podsupd.cli.client import STREAM_TIMEOUT_S, Client, RefusedError, pod_path
 def logs(client: Client, target: str, tail: int | None, *, follow: bool) -> None:
     """Show the logs of a pod's containers, each line with its container when there are several."""
     pod, _, container = target.partition("/")
-    several = not container and len(client.get(pod_path(pod))["status"]["containerStatuses"]) > 1
+    several = not container and len(client.get(pod_path(pod))["podsupd"]["containers"]) > 1
     # A followed log may be silent for days; a daemon that is gone closes the connection.
     timeout_s = None if follow else STREAM_TIMEOUT_S
     query = {"container": container or None, "follow": follow or None, "tail": tail, "format": "ndjson"}

@@ -135,6 +135,20 @@ def prune(
     ask.prune(Client(socket), output, confirm=confirm)
 
 
+@app.command(rich_help_panel="Manifests")
+@_answers
+def adopt(
+    *,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Take them over.")] = False,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> None:
+    """List pods made from this directory before the state directory was lost; with --confirm take them over."""
+    from podsupd.cli import ask  # noqa: PLC0415
+
+    ask.adopt(Client(socket), output, confirm=confirm)
+
+
 @app.command(rich_help_panel="Pods")
 @_answers
 def status(
@@ -304,6 +318,23 @@ def drill(
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("a drill ends containers on purpose: give --yes where nobody can be asked")
     return command.drill(Client(socket), pod, output, ask=None if yes else typer.confirm)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
+def probe(
+    pod: Annotated[str, typer.Argument(metavar="POD")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Of a PodPolicy's probe, or CONTAINER/liveness and so on.")
+    ] = None,
+    *,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Run a probe now, or all of them, and show what it went through; counts for nothing. Exit 1 when one fails."""
+    from podsupd.cli import probe as command  # noqa: PLC0415
+
+    return command.probe(Client(socket), pod, name, output)
 
 
 @app.command(rich_help_panel="Daemon")

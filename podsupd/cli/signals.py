@@ -109,7 +109,7 @@ def _consequences(items: Iterable[Json]) -> Iterable[str]:
         if item["kind"] == "signal":
             yield f"{item['signal']} to {item['container'] or 'host'}[{item['pid'] or '?'}] after {after}"
         elif item["signal"]:
-            yield f"ended after {after}"
+            yield f"ended after {after}" + (" (core dumped)" if item.get("core_dumped") else "")
         else:
             code = "" if item["exit_code"] is None else f" {item['exit_code']}"
             yield f"exit{code} after {after}"

@@ -12,6 +12,7 @@ from rich.text import Text
 from podsupd.cli import output
 from podsupd.cli.client import Client, NoDaemonError, pod_path
 from podsupd.cli.describe import describe
+from podsupd.cli.inits import init_word, initialized, statuses, steps
 from podsupd.cli.plain import Format, machine
 
 WATCH_S = 1.0
@@ -72,12 +73,12 @@ def _pods(pods: list[Json]) -> list[Table | Text | str]:
 
 def row(pod: Json) -> tuple[str, ...]:
     """Return the cells of a pod."""
-    containers = pod["status"]["containerStatuses"]
+    containers = [c for c in statuses(pod) if c["name"] not in steps(pod)]
     return (
         pod["metadata"]["name"],
         f"{sum(c['ready'] for c in containers)}/{len(containers)}",
         word(pod),
-        str(sum(c["restartCount"] for c in containers)),
+        str(sum(c["restartCount"] for c in (containers if initialized(pod) else statuses(pod)))),
         pod_age(pod),
         pod["podsupd"]["why"],
     )
@@ -89,6 +90,9 @@ def word(pod: Json) -> str:
         return "Stopped"
     if any(c["paused"] for c in pod["podsupd"]["containers"]):
         return "Paused"
+    init = init_word(pod)
+    if init:
+        return init
     for kind in ("waiting", "terminated"):
         for container in pod["status"]["containerStatuses"]:
             reason = container["state"].get(kind, {}).get("reason")

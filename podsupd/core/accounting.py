@@ -5,13 +5,15 @@ marks: lives that have to end and begin again (a failed probe, an operator's res
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import naming
+from podsupd.core import hooks, ladder, naming
 from podsupd.core.backoff import crash_delay
-from podsupd.model.observed import Incarnation, ObservedContainer, ObservedPod
+from podsupd.core.ladder import Climbed, Restart
+from podsupd.model.observed import CONTAINER_LABEL, Incarnation, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
+    CallWebhook,
     ContainerMemory,
     Death,
     Facts,
@@ -20,11 +22,10 @@ from podsupd.model.plan import (
     Now,
     PodMemory,
     RestartMark,
-    Verdict,
 )
 from podsupd.model.sending import Purpose
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import FailureAction, PodSpec, ProbeType
+from podsupd.model.spec import PodSpec, ProbeType
 
 INFRA = ""  # the infra container's key among a pod's container memories
 KILLED_CODE = 137
@@ -35,10 +36,12 @@ SANDBOX_DIED = "ended with the pod's infra container"
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The memory after accounting, and what is worth telling."""
+    """The memory after accounting, what is worth telling, webhooks to call, and when to look again for probes' sake."""
 
     memory: PodMemory
     notes: tuple[Note, ...] = ()
+    calls: tuple[CallWebhook, ...] = ()
+    wake_at: float | None = None
 
 
 def signal_name(exit_code: int) -> str | None:
@@ -49,9 +52,9 @@ def signal_name(exit_code: int) -> str | None:
         return None
 
 
-def _describe_exit(container: ObservedContainer) -> tuple[str, str]:
+def _describe_exit(container: ObservedContainer, *, out_of_memory: bool) -> tuple[str, str]:
     """Give Kubernetes' reason and a sentence for a death."""
-    if container.oom_killed:
+    if out_of_memory:
         return "OOMKilled", "killed by the kernel: out of memory"
     name = signal_name(container.exit_code)
     if container.exit_code == 0:
@@ -87,8 +90,10 @@ def _bury(
     cause: DeathCause | None,
 ) -> tuple[ContainerMemory, Note | None]:
     """Record a death once. cause: who ended it, where the kernel told."""
-    reason, message = _describe_exit(container)
-    if cause and not container.oom_killed:
+    # Podman's word depends on an event that it can miss (conmon on cgroup v1), the kernel's trace on being there.
+    out_of_memory = container.oom_killed or (cause is not None and cause.out_of_memory)
+    reason, message = _describe_exit(container, out_of_memory=out_of_memory)
+    if cause and not out_of_memory:
         message += f" {cause.text}" if cause.text.startswith("after ") else f": {cause.text}"
     mark = memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None
     stop = memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None
@@ -140,7 +145,7 @@ def _bury(
     kind = "Normal" if container.exit_code == 0 or wanted else "Warning"
     hint = ""
     by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
-    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not container.oom_killed:
+    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not out_of_memory:
         hint = f"; if that was you, `podsupd stop {pod}/{name}` makes it last"
     return buried, Note(kind, "Died", f"container {name} {message}{hint}", name)
 
@@ -219,58 +224,60 @@ def _mark(
     return replace(memory, mark=RestartMark(incarnation, reason, message, counts, grace_s))
 
 
-def _current(verdict: Verdict | None, incarnation: Incarnation) -> Verdict | None:
-    """Return a verdict that failed and speaks of this life."""
-    return verdict if verdict and verdict.failed and verdict.incarnation == incarnation else None
-
-
-def _failed_probes(want: PodSpec, seen: ObservedPod, facts: Facts) -> list[tuple[str, str, float | None]]:
-    """List (container, message, grace of the stop) of every container that a failed probe wants restarted."""
+def _failed_probes(want: PodSpec, seen: ObservedPod, facts: Facts) -> list[Restart]:
+    """List every container that a failed liveness or startup probe wants restarted."""
     found = naming.by_name(seen, facts.owner)
-    failed: list[tuple[str, str, float | None]] = []
+    failed: list[Restart] = []
     for probe in want.all_probes:
-        verdict = facts.verdicts.get(probe.name)
-        if probe.type in {ProbeType.LIVENESS, ProbeType.STARTUP} and probe.container in found:
-            if _current(verdict, found[probe.container].incarnation) and verdict:
-                failed.append((probe.container, f"{probe.type} probe failed: {verdict.message}", probe.grace_s))
-        elif probe.type is ProbeType.POLICY and verdict and _current(verdict, naming.pod_incarnation(seen)):
-            message = f"probe {probe.name} failed: {verdict.message}"
-            if probe.on_failure is FailureAction.RESTART_POD:
-                failed += [(name, message, probe.grace_s) for name in found]
-            elif probe.on_failure is FailureAction.RESTART_CONTAINER and probe.target in found:
-                failed.append((probe.target, message, probe.grace_s))
+        verdict, container = facts.verdicts.get(probe.name), found.get(probe.container or "")
+        if probe.type not in {ProbeType.LIVENESS, ProbeType.STARTUP} or verdict is None or container is None:
+            continue
+        if verdict.failed and verdict.incarnation == container.incarnation:
+            message = f"{probe.type} probe failed: {verdict.message}"
+            failed.append(Restart(container.label(CONTAINER_LABEL), message, probe.grace_s))
     return failed
 
 
 def _mark_by_probes(
-    want: PodSpec,
-    seen: ObservedPod,
-    facts: Facts,
-    memories: dict[str, ContainerMemory],
-    found: Mapping[str, ObservedContainer],
+    asked: Iterable[Restart], memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
 ) -> list[Note]:
     notes: list[Note] = []
-    for name, message, grace_s in _failed_probes(want, seen, facts):
-        container = found[name]
+    for restart in asked:
+        name, container = restart.container, found[restart.container]
         if container.state.alive and name in memories:
-            memory = _mark(memories[name], container.incarnation, "Unhealthy", message, counts=True, grace_s=grace_s)
+            memory = _mark(
+                memories[name],
+                container.incarnation,
+                "Unhealthy",
+                restart.message,
+                counts=True,
+                grace_s=restart.grace_s,
+            )
             if memory is not memories[name]:
                 memories[name] = memory
-                notes.append(Note("Warning", "Unhealthy", f"container {name} will be restarted: {message}", name))
+                text = f"container {name} will be restarted: {restart.message}"
+                notes.append(Note("Warning", "Unhealthy", text, name))
     return notes
 
 
 def _mark_by_operator(
-    intent: Intent, memory: PodMemory, memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
+    want: PodSpec,
+    intent: Intent,
+    memory: PodMemory,
+    memories: dict[str, ContainerMemory],
+    found: Mapping[str, ObservedContainer],
 ) -> list[Note]:
     notes: list[Note] = []
     whole_pod = intent.restart_generation > memory.restart_generation
+    steps = {c.name for c in want.steps}
     for name, old in [pair for pair in memories.items() if pair[0] != INFRA]:
         asked = intent.container_restarts.get(name, 0)
         if not whole_pod and asked <= old.restart_generation:
             continue
-        new = replace(old, restart_generation=asked, failures=0, not_before=0.0, start_requested=True)
         container = found.get(name)
+        # What an init container has done is done: a restart makes no new sandbox.
+        done = name in steps and (container is None or (container.state.dead and container.exit_code == 0))
+        new = replace(old, restart_generation=asked, failures=0, not_before=0.0, start_requested=not done)
         if container is not None and container.state.alive:
             new = _mark(new, container.incarnation, "Restarted", "restart asked by an operator", counts=False)
             notes.append(Note("Normal", "Restarting", f"container {name} is restarted: asked by an operator", name))
@@ -302,13 +309,47 @@ def _mark_by_sandbox(
     return notes
 
 
+def _hooked(
+    want: PodSpec, facts: Facts, now: Now, memories: dict[str, ContainerMemory], found: Mapping[str, ObservedContainer]
+) -> list[Note]:
+    notes: list[Note] = []
+    for spec in want.every:
+        container = found.get(spec.name)
+        if container is not None and container.state.alive:
+            memories[spec.name], note = hooks.settle(spec, container, memories[spec.name], facts, now)
+            notes += [note] if note else []
+    return notes
+
+
+def _last_word(want: PodSpec, memories: Mapping[str, ContainerMemory]) -> dict[str, ContainerMemory]:
+    """Keep what the manifest says of a container's end, for when there is no manifest any more."""
+    places = {c.name: place for place, c in enumerate(want.sidecars)}
+    return {
+        c.name: replace(
+            memories[c.name],
+            grace_s=want.grace_s,
+            stop_spec=want.stop,
+            stop_signal=c.stop_signal,
+            pre_stop=c.pre_stop,
+            sidecar=places.get(c.name),
+        )
+        for c in want.every
+    }
+
+
+def _in_service(want: PodSpec, seen: ObservedPod | None, found: Mapping[str, ObservedContainer]) -> bool:
+    """Say whether a pod of which nothing is remembered runs, so that its init containers have done their work."""
+    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    return bool(want.init_containers and running) and seen is not None and naming.infra_running(seen)
+
+
 def account(
     want: PodSpec | None, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now
 ) -> Books:
     """Bring the memory up to what is seen. Pure and idempotent: accounting twice changes nothing more."""
     pod = want.name if want else (seen.name if seen else "")
     found = naming.by_name(seen, facts.owner) if seen else {}
-    names = list(dict.fromkeys([*(c.name for c in want.containers), *found])) if want else list(found)
+    names = list(dict.fromkeys([*(c.name for c in want.every), *found])) if want else list(found)
     memories: dict[str, ContainerMemory] = {}
     notes: list[Note] = []
     infra = seen.infra if seen else None
@@ -325,21 +366,36 @@ def account(
             note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)
         if note:
             notes.append(note)
+        if infra is not None and memories[name].current not in {old.current, None}:
+            # Of a life that began before anything was remembered only the clock can tell.
+            older = container is not None and old.current is None and container.started_epoch < infra.started_epoch
+            memories[name] = replace(memories[name], sandbox=None if older else infra.incarnation)
+            spec = want.container(name) if want else None
+            if container is not None and name in memory.containers:
+                # A life that was there before anything was remembered has had its hook.
+                memories[name] = hooks.greet(spec, container, memories[name], now)
     if want is not None:
-        memories |= {
-            c.name: replace(memories[c.name], grace_s=want.grace_s, stop_spec=want.stop, stop_signal=c.stop_signal)
-            for c in want.containers
-        }
+        memories |= _last_word(want, memories)
+    climbed = Climbed(memory.ladders)
     if want is not None and seen is not None:
         notes += _mark_by_sandbox(seen, memories, found)
-        notes += _mark_by_probes(want, seen, facts, memories, found)
+        climbed = ladder.climb_all(want, seen, facts, memory.ladders, now)
+        notes += _mark_by_probes([*_failed_probes(want, seen, facts), *climbed.restarts], memories, found)
+        notes += climbed.notes
+        notes += _hooked(want, facts, now, memories, found)
     if want is not None:
-        notes += _mark_by_operator(intent, memory, memories, found)
+        notes += _mark_by_operator(want, intent, memory, memories, found)
+    adopted = want is not None and memory.initialized is None and _in_service(want, seen, found)
     return Books(
         replace(
             memory,
             containers=memories,
+            initialized=infra.incarnation if adopted and infra else memory.initialized,
+            ending_since=memory.ending_since if memory.boot_id == now.boot_id else None,
             restart_generation=intent.restart_generation if want else memory.restart_generation,
+            ladders=climbed.ladders,
         ),
         tuple(notes),
+        climbed.calls,
+        climbed.wake_at,
     )

@@ -24,6 +24,7 @@ class FirstExit:
     """The end of a first process. by: the signal that explains it; handled: it exited by itself after that.
 
     purpose: why podsupd sent that, or the one from which it was sent on for a drill; empty for another sender's.
+    core_dumped: the kernel wrote a core file.
     """
 
     container_id: str
@@ -32,6 +33,7 @@ class FirstExit:
     handled: bool
     command: str = ""
     purpose: str = ""
+    core_dumped: bool = False
 
 
 def cause_text(end: FirstExit, runtime_command: str = "") -> str:
@@ -39,7 +41,7 @@ def cause_text(end: FirstExit, runtime_command: str = "") -> str:
     record = end.by
     if record is None:
         return ""
-    text = f"{record.signal} {_from(record, runtime_command)}"
+    text = f"{record.signal} {_from(record, runtime_command)}" + (" (core dumped)" if end.core_dumped else "")
     return f"after {text}" if end.handled else text
 
 
@@ -54,7 +56,7 @@ def untraced(number: int, purpose: str, seconds: float, exit_code: int) -> Death
         return None
     name = words.name(number)
     text = f"{name} {OWN_WORDS[purpose]}"
-    return DeathCause(text if by_default else f"after {text}", "podsupd", purpose, name)
+    return DeathCause(text if by_default else f"after {text}", "podsupd", purpose, signal=name)
 
 
 def _from(record: SignalRecord, runtime_command: str) -> str:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, naming
+from podsupd.core import containers, dependencies, health, initializing, ladder, naming
 from podsupd.core.accounting import INFRA
+from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import container_digest, pod_digest
+from podsupd.core.probing import Result
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     ContainerMemory,
     CreateContainer,
     CreatePod,
@@ -20,6 +23,7 @@ from podsupd.model.plan import (
     RemoveContainer,
     RemovePod,
     RemoveShelter,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     StartContainer,
@@ -68,30 +72,30 @@ def describe(action: Action) -> str:
             what = f"remove the empty cgroup of what container {name} left behind"
         case RemoveContainer(container=name):
             what = f"remove container {name}"
+        case RunHook(container=name, kind=kind):
+            what = f"run the {kind[0].lower()}{kind[1:]} hook of container {name}"
         case PullImage(image=image):
             what = f"pull image {image}"
+        case CallWebhook(webhook=webhook):
+            what = f"call {ladder.place(webhook)}"
     return f"{what}: {action.why}" if action.why else what
 
 
-def _probes_of(view: PodView, container: str, kind: ProbeType) -> list[ProbeStatus]:
-    return [p for p in view.probes.values() if p.container == container and p.type is kind]
-
-
-def _started(view: PodView, spec: ContainerSpec, container: ObservedContainer) -> bool:
-    """Kubernetes' ``started``: running, and its startup probe has passed if it has one."""
-    if container.state is not ContainerState.RUNNING:
-        return False
-    if not any(p.type is ProbeType.STARTUP for p in spec.probes):
+def _initialized(view: PodView, found: Mapping[str, ObservedContainer]) -> bool:
+    """Kubernetes' Initialized: all init containers did their work, or the pod has ended."""
+    if view.want is None or view.seen is None:
+        return view.want is None or not view.want.init_containers
+    if initializing.initialized(view.want, view.seen, view.memory):
         return True
-    return any(p.passing for p in _probes_of(view, spec.name, ProbeType.STARTUP))
+    return initializing.finished(view.want, found, view.memory.containers)
 
 
 def _ready(view: PodView, spec: ContainerSpec, container: ObservedContainer) -> bool:
-    if not _started(view, spec, container):
-        return False
-    if not any(p.type is ProbeType.READINESS for p in spec.probes):
-        return True
-    return any(p.passing for p in _probes_of(view, spec.name, ProbeType.READINESS))
+    """Kubernetes' ready; of an init container that ends: that it has done its work."""
+    mine = view.memory.containers.get(spec.name, ContainerMemory())
+    if view.want is None or view.seen is None or spec not in view.want.steps:
+        return health.ready(spec, container, mine, view.probes)
+    return initializing.complete(container, mine, view.seen)
 
 
 def _waits_for_pods(view: PodView) -> tuple[str, str] | None:
@@ -106,6 +110,8 @@ def _container(
     memory = view.memory.containers.get(name, ContainerMemory())
     waiting = view.plan.waiting.get(name) if view.plan else None
     state, reason, message = "waiting", "ContainerCreating", ""
+    if view.want is not None and view.want.init_containers:
+        reason = INITIALIZING
     if waiting:
         reason, message = waiting
     if seen is not None and seen.state.alive:
@@ -132,7 +138,7 @@ def _container(
         image=spec.image if spec else (seen.image if seen else ""),
         image_id=seen.image_id if seen else "",
         ready=bool(spec and seen and _ready(view, spec, seen)),
-        started=bool(spec and seen and _started(view, spec, seen)),
+        started=bool(spec and seen and health.started(spec, seen, memory, view.probes)),
         restart_count=memory.restarts,
         state=state,
         reason=reason,
@@ -150,20 +156,35 @@ def _phase(view: PodView, statuses: tuple[ContainerStatus, ...], found: Mapping[
         return "Unknown"
     if view.seen is None or not statuses or view.want is None:
         return "Pending" if view.want is not None else "Running"
+    if initializing.failed(view.want, found, view.memory.containers):
+        return "Failed"
+    steps = {c.name for c in view.want.steps}
+    found = {name: container for name, container in found.items() if name not in steps}
     if any(s.name not in found or not found[s.name].started_epoch for s in statuses):
         return "Pending"
-    policy = view.want.restart_policy
+    specs = {c.name: c for c in view.want.every}
+    policies = {n: view.want.policy_of(specs[n]) if n in specs else RestartPolicy.NEVER for n in found}
+    ended = initializing.finished(view.want, found, view.memory.containers)
     for name, container in found.items():
         memory = view.memory.containers.get(name, ContainerMemory())
         stopped = view.intent.stopped or name in view.intent.stopped_containers
-        if container.state.alive or (not stopped and containers.restarts(policy, container, memory)):
+        again = not ended and not stopped and containers.restarts(policies[name], container, memory)
+        if container.state.alive or again:
             return "Running"
-    if any(c.exit_code != 0 for c in found.values()) and policy is not RestartPolicy.ALWAYS:
+    mains = [c.name for c in view.want.containers]
+    if any(found[n].exit_code != 0 and policies[n] is not RestartPolicy.ALWAYS for n in mains):
         return "Failed"
     return "Succeeded"
 
 
-def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...]) -> tuple[Condition, ...]:
+def _initialized_condition(inits: tuple[ContainerStatus, ...], *, done: bool) -> Condition:
+    if done:
+        return Condition("Initialized", "True")
+    message = f"containers with incomplete status: [{' '.join(s.name for s in inits if not s.ready)}]"
+    return Condition("Initialized", "False", "ContainersNotInitialized", message)
+
+
+def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialized: Condition) -> tuple[Condition, ...]:
     unready = [s.name for s in statuses if not s.ready]
     ready = bool(statuses) and not unready and view.want is not None and not view.stale
     reason = "" if ready else ("PodmanUnavailable" if view.stale else "ContainersNotReady")
@@ -171,25 +192,29 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...]) -> tuple[C
     conflict = view.plan.conflict if view.plan else ""
     found = [
         Condition("PodScheduled", "True"),
-        Condition("Initialized", "True"),
+        initialized,
         Condition("ContainersReady", "True" if ready else "False", reason, message),
         Condition("Ready", "True" if ready else "False", reason, message),
     ]
+    paused = [s.name for s in statuses if s.paused]
     policies = [p for p in view.probes.values() if p.type is ProbeType.POLICY]
     if policies:
         failing = [p for p in policies if p.passing is False]
         unknown = [p for p in policies if p.passing is None]
         status = "False" if failing else ("Unknown" if unknown else "True")
-        texts = "; ".join(f"{p.name}: {p.message}" for p in failing)
+        texts = "; ".join(f"{p.name}: {p.message}{_standing(view, p.name)}" for p in failing)
         found.append(Condition("PolicyProbesPassing", status, "ProbeFailed" if failing else "", texts))
     if view.want is not None and view.want.after:
         waits = _waits_for_pods(view)
         found.append(
             Condition("DependenciesReady", "False", *waits) if waits else Condition("DependenciesReady", "True")
         )
-    if any(s.paused for s in statuses):
-        paused = ", ".join(s.name for s in statuses if s.paused)
-        found.append(Condition("Paused", "True", "PausedByHand", f"probes are suspended, nothing is killed: {paused}"))
+    if unrunnable := [p for p in view.probes.values() if p.result == Result.UNKNOWN and not paused]:
+        texts = "; ".join(f"{p.name}: {p.message}" for p in unrunnable)
+        found.append(Condition("ProbesRunnable", "False", "Unrunnable", texts))
+    if paused:
+        what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
+        found.append(Condition("Paused", "True", "PausedByHand", what))
     if conflict:
         found.append(Condition("Conflict", "True", "NameTaken", conflict))
     if view.fault:
@@ -199,18 +224,29 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...]) -> tuple[C
     return tuple(found)
 
 
+def _standing(view: PodView, probe: str) -> str:
+    memory = view.memory.ladders.get(probe)
+    where = ladder.standing(memory) if memory else ""
+    return f" ({where})" if where else ""
+
+
 def derive(view: PodView, now: Now) -> PodStatus:
     """Derive the status of a pod."""
     found = naming.by_name(view.seen, view.owner) if view.seen else {}
+    inits = {c.name: c for c in view.want.init_containers} if view.want else {}
     specs = {c.name: c for c in view.want.containers} if view.want else {}
-    names = list(dict.fromkeys([*specs, *found]))
+    names = list(dict.fromkeys([*specs, *(n for n in found if n not in inits)]))
     statuses = tuple(_container(view, name, specs.get(name), found.get(name), now) for name in names)
+    before = tuple(_container(view, name, spec, found.get(name), now) for name, spec in inits.items())
+    sidecars = {c.name for c in view.want.sidecars} if view.want else set()
+    lasting = (*(s for s in before if s.name in sidecars), *statuses)
+    initialized = _initialized_condition(before, done=_initialized(view, found))
     return PodStatus(
         name=view.name,
         spec=view.want,
         observed=view.seen,
         phase=_phase(view, statuses, found),
-        conditions=_conditions(view, statuses),
+        conditions=_conditions(view, lasting, initialized),
         containers=statuses,
         probes=tuple(view.probes.values()),
         why=view.plan.why if view.plan else "not looked at yet",
@@ -219,13 +255,14 @@ def derive(view: PodView, now: Now) -> PodStatus:
         last_good=bool(view.fault),
         stopped=view.intent.stopped,
         actions=tuple(describe(a) for a in view.plan.actions) if view.plan else (),
+        init_containers=before,
     )
 
 
 def _digest(want: PodSpec | None) -> str:
     if want is None:
         return ""
-    return "; ".join([pod_digest(want), *(f"{c.name}: {container_digest(want, c)}" for c in want.containers)])
+    return "; ".join([pod_digest(want), *(f"{c.name}: {container_digest(want, c)}" for c in want.every)])
 
 
 def _source(view: PodView) -> str:

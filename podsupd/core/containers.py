@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from podsupd.core import references, stopping
+from podsupd.core import hooks, references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest
 from podsupd.core.naming import shares_pids
@@ -79,6 +79,22 @@ def _unsaved(memory: ContainerMemory, why: str, now: Now) -> Decision:
     )
 
 
+def _prepared(
+    container: ObservedContainer, memory: ContainerMemory, why: str, rule: Rule, facts: Facts, now: Now
+) -> tuple[ContainerMemory, Decision | None, tuple[Note, ...]]:
+    """Have the preStop hook run before the first signal; the decision is None when that may go out."""
+    if memory.pre_stop is None or rule.grace_s <= 0:
+        return memory, None, ()
+    step = hooks.pre_stop(memory.pre_stop, container, memory.stop, why, rule.grace_s, facts, now)
+    if step is None:
+        return memory, None, ()
+    memory, notes = replace(memory, stop=step.stop), (step.note,) if step.note else ()
+    if step.over:
+        return memory, None, notes
+    waiting = ("Stopping", f"{why}; its preStop hook runs")
+    return memory, Decision(memory, (step.action,) if step.action else (), waiting, step.wake_at, notes), notes
+
+
 def _signalled(
     container: ObservedContainer, memory: ContainerMemory, why: str, rule: Rule, now: Now, *, first: bool
 ) -> Decision:
@@ -137,7 +153,11 @@ def take_down(
             wake_at=now.boottime + LOOK_AGAIN_S * 10,
         )
     if stopping.can_be_signalled(container):
-        return _signalled(container, memory, why, rule, now, first=True)
+        memory, hook, notes = _prepared(container, memory, why, rule, facts, now)
+        if hook:
+            return hook
+        decision = _signalled(container, memory, why, rule, now, first=True)
+        return replace(decision, notes=notes + decision.notes)
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(memory, waiting=("Removing", why), wake_at=now.boottime + LOOK_AGAIN_S)
     if not remove:
@@ -192,7 +212,7 @@ def _create(
     return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 
 
-def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
+def _start(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
     name = container.label(CONTAINER_LABEL)
     if memory.not_before > now.boottime and memory.boot_id == now.boot_id:
         left = memory.not_before - now.boottime
@@ -202,7 +222,7 @@ def _start(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory, 
         why = f"made anew after {memory.failures} failures in a row"
         note = Note("Warning", "Recreating", f"container {name} is {why}", name)
         return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
-    why = "it is created" if not container.state.dead else f"restartPolicy {pod.restart_policy}"
+    why = "it is created" if not container.state.dead else f"restartPolicy {policy}"
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
 
 
@@ -263,15 +283,27 @@ def bring_up(
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
     if container.state.alive:
-        if mine.mark and mine.mark.incarnation == container.incarnation:
-            return take_down(container, mine, mine.mark.message, rule, facts, now, remove=False)
-        if mine.stop and mine.stop.incarnation == container.incarnation:
-            if mine.stop.sent:
-                # It was told to end: half shut down it is of no use, so that is finished and it starts again.
-                return take_down(container, mine, mine.stop.why, rule, facts, now, remove=False)
-            mine = replace(mine, stop=None)
-        wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
-        return Decision(mine, wake_at=wake)
-    if container.state.dead and not restarts(pod.restart_policy, container, mine):
+        return _go_on(spec, container, mine, rule, facts, now)
+    if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
         return Decision(mine)
-    return _start(pod, container, mine, now)
+    return _start(pod.policy_of(spec), container, mine, now)
+
+
+def _go_on(
+    spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, rule: Rule, facts: Facts, now: Now
+) -> Decision:
+    """Leave a container alone that runs as wanted, unless this life of it has to end."""
+    if mine.mark and mine.mark.incarnation == container.incarnation:
+        return take_down(container, mine, mine.mark.message, rule, facts, now, remove=False)
+    if mine.stop and mine.stop.incarnation == container.incarnation:
+        if mine.stop.sent:
+            # It was told to end: half shut down it is of no use, so that is finished and it starts again.
+            return take_down(container, mine, mine.stop.why, rule, facts, now, remove=False)
+        mine = replace(mine, stop=None)
+    hook = hooks.post_start(spec, container, mine, facts, now)
+    if hook:
+        action, wake_at = hook
+        waiting = ("PostStartHook", "its postStart hook runs")
+        return Decision(mine, (action,) if action else (), waiting, wake_at)
+    wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
+    return Decision(mine, wake_at=wake)

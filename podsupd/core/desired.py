@@ -275,9 +275,9 @@ class _Choice:
             vanished = [_label(one) for one in was.declared if _label(one) not in declared]
             for pod in parsed.pods:
                 before = self._previous.pods.get(pod.name)
-                now = {container.name for container in pod.containers}
+                now = {container.name for container in pod.every}
                 if before:
-                    vanished += [f"{pod.name}/{c.name}" for c in before.containers if c.name not in now]
+                    vanished += [f"{pod.name}/{c.name}" for c in before.every if c.name not in now]
             counts = self._previous.files[path].missing if path in self._previous.files else {}
             missing = {
                 what: 0 if self.may_declare([what]) else min(counts.get(what, 0) + 1, SCANS_TO_REMOVE)
@@ -362,12 +362,15 @@ def _wants(pod: Declared) -> Iterator[tuple[str, str, str]]:
         yield _label(pod), "", "metadata.name"
         return
     yield f"the name {pod.name}", "", "metadata.name"
-    for index, container in enumerate(pod.containers):
-        yield f"the name {container.runtime_name}", "", f"spec.containers[{index}].name"
+    for place, container in pod.places:
+        yield f"the name {container.runtime_name}", "", f"{place}.name"
         for number, port in enumerate(container.ports):
             if port.host_port is not None:
-                at = f"spec.containers[{index}].ports[{number}].hostPort"
-                yield f"the host port {port.host_port}/{port.protocol}", port.host_ip, at
+                yield (
+                    f"the host port {port.host_port}/{port.protocol}",
+                    port.host_ip,
+                    f"{place}.ports[{number}].hostPort",
+                )
 
 
 def _where(one: Declared) -> tuple[str, int]:

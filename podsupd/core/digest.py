@@ -8,9 +8,12 @@ grace are not.
 
 import hashlib
 import json
+from dataclasses import asdict, fields
 from typing import Any
 
 from podsupd.core.environment import undecided
+from podsupd.model.network import Network
+from podsupd.model.security import Security
 from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeMount
 
 VERSION = "v1"
@@ -35,6 +38,13 @@ def _mount(pod: PodSpec, mount: VolumeMount) -> list[Any]:
         case None:
             what = ["missing", mount.name]
     return [*what, mount.mount_path, mount.read_only]
+
+
+def _changed(part: Security | Network) -> dict[str, Any]:
+    """Return what differs from the defaults, by field: a field that a later release adds changes no digest."""
+    return {
+        field.name: asdict(part)[field.name] for field in fields(part) if getattr(part, field.name) != field.default
+    }
 
 
 def _resources(resources: Resources) -> list[int | None]:
@@ -64,6 +74,9 @@ def container_digest(pod: PodSpec, container: ContainerSpec) -> str:
             "resources": _resources(container.resources),
             "stdin": container.stdin,
             "tty": container.tty,
+            "securityContext": _changed(container.security),
+            "supplementalGroups": list(pod.security.all_groups),
+            "ipcSysctls": [list(pair) for pair in pod.security.sysctls if not pair[0].startswith("net.")],
         }
     )
 
@@ -75,7 +88,10 @@ def pod_digest(pod: PodSpec) -> str:
         {
             "name": pod.name,
             "shareProcessNamespace": pod.share_process_namespace,
-            "ports": sorted(ports, key=json.dumps),
+            "ports": [] if pod.network.host_network else sorted(ports, key=json.dumps),
+            "network": _changed(pod.network),
+            "sysctls": [list(pair) for pair in pod.security.sysctls if pair[0].startswith("net.")],
+            "initContainers": [container_digest(pod, step) for step in pod.steps],
         }
     )
 

@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from podsupd.model.signals import Attached, Execed, Exited, Forked, Life, Party, ProcessFacts
 
@@ -15,6 +16,7 @@ CLONE_THREAD = 0x0001_0000
 CLONE_INTO_CGROUP = 0x2_0000_0000
 RUNTIMES = frozenset({"podman", "conmon", "runc", "crun", "youki", "kata-runtime", "runsc"})
 COMMAND_MAX = 15  # TASK_COMM_LEN less its end
+SELF = "/proc/self/exe"
 RECENT = 4096
 ANCESTORS = 12
 
@@ -49,7 +51,6 @@ class _Task:
     parent: int
     command: str
     elsewhere: bool = False  # cloned into a cgroup that could not be read in time
-    arguments: tuple[str, ...] = ()
 
 
 def container_of(path: str) -> str:
@@ -77,6 +78,7 @@ class Membership:
         self._lives: dict[str, Life] = {}
         self._firsts: dict[str, int] = {}
         self._unresolved: list[Process] = []
+        self._renamed: list[Process] = []
         self._tasks: OrderedDict[int, _Task] = OrderedDict()
         self._senders: OrderedDict[int, Party] = OrderedDict()
 
@@ -103,8 +105,22 @@ class Membership:
         if life.pid and life.pid not in self._by_container.get(life.container_id, {}):
             for pid in sorted({life.pid, *self._members(life.pid)}):
                 self._discover(pid)
+        elif life.pid:
+            self._correct(life)
         for process in self._by_container.get(life.container_id, {}).values():
             self._adopt(process)
+
+    def _correct(self, life: Life) -> None:
+        """Now that the first process is known: who descends from it is the container's own, whatever was thought."""
+        known = self._by_container[life.container_id]
+        for process in known.values():
+            at: Process | None = process
+            for _ in range(ANCESTORS):
+                if at is None or at.tgid == life.pid:
+                    break
+                at = known.get(at.parent)
+            if at is not None and at.tgid == life.pid:
+                process.origin = "container"
 
     def _adopt(self, process: Process) -> None:
         life = self._lives.get(process.container_id)
@@ -122,6 +138,10 @@ class Membership:
         waiting, self._unresolved = self._unresolved, []
         for process in waiting:
             self._number(process)
+        renamed, self._renamed = self._renamed, []
+        for process in renamed:
+            facts = self._look(process.tgid)
+            process.command = process.command if facts is None else facts.command
 
     def _number(self, process: Process) -> None:
         if process.pid is None and not process.ended:
@@ -150,6 +170,8 @@ class Membership:
     def _origin_in(self, container_id: str, facts: ProcessFacts) -> str:
         """Tell an exec from the container's own: it descends from the runtime, not from the first process."""
         life = self._lives.get(container_id)
+        if life is None and not any(not p.ended for p in self._by_container.get(container_id, {}).values()):
+            return "container"  # a runtime that clones into the cgroup: the first one there
         seen: ProcessFacts | None = facts
         for _ in range(ANCESTORS):
             if seen is None or (life is not None and seen.tgid == life.pid):
@@ -195,7 +217,8 @@ class Membership:
         if event.flags & CLONE_INTO_CGROUP:
             task = self._task(event.tid)
             self._remember(event.child, _Task(event.child, task.tgid, event.command, elsewhere=True))
-            self._discover(event.child)
+            if self._discover(event.child) is None:
+                self._infer(event, task.tgid)
         elif parent is not None:
             child = self._add(event.child, parent.tgid, event.command, parent.container_id, parent.origin, event.at)
             self._thread(child, event.child)
@@ -204,10 +227,30 @@ class Membership:
             task = self._task(event.tid)
             self._remember(event.child, _Task(event.child, task.tgid, event.command, task.elsewhere))
 
+    def _infer(self, event: Forked, parent: int) -> None:
+        """Take in a child that was cloned into a container's cgroup and is gone: conmon, which waits for it, names it.
+
+        As crun does with an exec on cgroup v2; on its command line conmon has the container's id after ``-c``.
+        """
+        at = parent
+        for _ in range(ANCESTORS):
+            facts = self._look(at)
+            if facts is not None and facts.command == "conmon":
+                container_id = next((b for a, b in pairwise(facts.arguments) if a == "-c"), "")
+                if container_of(container_id):
+                    first = not any(not p.ended for p in self._by_container.get(container_id, {}).values())
+                    origin = "container" if first and container_id not in self._lives else "exec"
+                    child = self._add(event.child, parent, event.command, container_id, origin, event.at)
+                    self._thread(child, event.child)
+                    self._adopt(child)
+                return
+            task = self._tasks.get(at)
+            at = task.parent if task is not None else facts.parent if facts is not None else 0
+
     def execed(self, event: Execed) -> None:
         """Take a process's new name."""
-        # Runtimes run a sealed copy of themselves: its name, a number, would say less than the one before.
-        again = "/fd/" in event.filename
+        # Runtimes run a sealed copy of themselves, and busybox itself: that name would say less than the one before.
+        again = "/fd/" in event.filename or event.filename == SELF
         command = event.filename.rpartition("/")[2][:COMMAND_MAX]
         self._senders.pop(event.tid, None)
         process = self._threads.get(event.tid)
@@ -218,6 +261,8 @@ class Membership:
                 self._discover(event.tid)
             return
         process.command = process.command if again else command
+        if again:
+            self._renamed.append(process)
         if event.old != event.tid:
             self._drop(event.old)
 

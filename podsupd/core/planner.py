@@ -3,76 +3,39 @@
 It never looks at how it came here: interrupted after any action, the next plan goes on from what is seen then.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from podsupd.core import containers, dependencies, naming, references, troubles
+from podsupd.core import bringup, containers, dependencies, naming, references, teardown, troubles
 from podsupd.core.accounting import INFRA, account
-from podsupd.core.containers import LOOK_AGAIN_S, Decision
+from podsupd.core.containers import LOOK_AGAIN_S
 from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.core.draft import Draft
 from podsupd.core.stopping import MAIN_ONLY, Rule
-from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.observed import (
+    CONTAINER_LABEL,
+    DIGEST_LABEL,
+    OWNER_LABEL,
+    SOURCE_LABEL,
+    ContainerState,
+    ObservedContainer,
+    ObservedPod,
+)
 from podsupd.model.plan import (
-    Action,
     ContainerMemory,
     CreatePod,
     Facts,
     Intent,
-    Note,
     Now,
     Plan,
     PodMemory,
-    PullImage,
     RemovePod,
     RemoveShelter,
     SignalLeftovers,
     StartContainer,
 )
-from podsupd.model.spec import ContainerSpec, PodSpec
+from podsupd.model.spec import PodSpec
 
 RESYNC_S = 30.0
-
-
-class _Draft:
-    """Collects decisions on the way to a Plan."""
-
-    def __init__(self, memory: PodMemory, notes: Iterable[Note], now: Now) -> None:
-        self.now = now
-        self.memories = dict(memory.containers)
-        self.memory = memory
-        self.actions: list[Action] = []
-        self.waiting: dict[str, tuple[str, str]] = {}
-        self.notes = list(notes)
-        self.wake_at: float | None = None
-
-    def wake(self, at: float | None) -> None:
-        if at is not None:
-            self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
-
-    def take(self, name: str, decision: Decision) -> Decision:
-        """Take a decision over, or the wait for its next try when Podman refused it; return what was taken."""
-        trouble = troubles.active(self.memory.troubles, name, self.now)
-        decision = containers.held_back(decision, self.memories.get(name, ContainerMemory()), trouble)
-        self.memories[name] = decision.memory
-        self.actions += decision.actions
-        self.notes += decision.notes
-        if decision.waiting:
-            self.waiting[name] = decision.waiting
-        self.wake(decision.wake_at)
-        return decision
-
-    def plan(self, why: str, *, conflict: str = "", gone: bool = False) -> Plan:
-        memory = replace(self.memory, containers=self.memories)
-        return Plan(
-            tuple(self.actions),
-            self.wake_at,
-            memory,
-            why,
-            tuple(self.notes),
-            self.waiting,
-            conflict=conflict,
-            gone=gone,
-        )
 
 
 def namespaces_wanted(want: PodSpec) -> frozenset[str]:
@@ -85,7 +48,7 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> tuple[
     found = naming.by_name(seen, owner) if seen else {}
     names = {
         spec.image
-        for spec in want.containers
+        for spec in want.every
         if spec.name not in found
         or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
@@ -104,15 +67,14 @@ def plan(
     if seen is not None and not seen.owned_by(facts.owner):
         if want is None:
             return Plan((), None, memory, "not ours", gone=True)
-        conflict = (
-            f"a pod named {want.name} exists that podsupd did not make (id {seen.id[:12]}): rename this one,"
-            f" or remove that one (`podman pod rm {seen.name}`)"
-        )
+        conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
     books = account(want, intent, seen, facts, memory, now)
-    draft = _Draft(books.memory, books.notes, now)
+    draft = Draft(books.memory, books.notes, now)
     if _orphaned(draft, seen, facts):
         return draft.plan("ends what a container left behind that was removed by hand")
+    draft.actions += books.calls
+    draft.wake(books.wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
     if seen is None:
@@ -125,7 +87,19 @@ def plan(
     return _run(draft, want, intent.stopped_containers, seen, facts, now)
 
 
-def _orphaned(draft: _Draft, seen: ObservedPod | None, facts: Facts) -> bool:
+def _conflict(want: PodSpec, seen: ObservedPod) -> str:
+    if seen.labels.get(OWNER_LABEL) and seen.labels.get(SOURCE_LABEL) == want.source.path:
+        return (
+            f"the pod named {want.name} (id {seen.id[:12]}) was made from this file under another owner id: the state"
+            " directory was lost, or is another than then; `podsupd adopt` says what can be taken over"
+        )
+    return (
+        f"a pod named {want.name} exists that podsupd did not make (id {seen.id[:12]}): rename this one,"
+        f" or remove that one (`podman pod rm {seen.name}`)"
+    )
+
+
+def _orphaned(draft: Draft, seen: ObservedPod | None, facts: Facts) -> bool:
     """Kill the leftovers of containers that are gone from Podman: whoever removed those wanted no grace for them."""
     there = {c.id for c in seen.containers} if seen else set()
     why = "its container was removed by hand"
@@ -135,7 +109,7 @@ def _orphaned(draft: _Draft, seen: ObservedPod | None, facts: Facts) -> bool:
     return bool(draft.actions)
 
 
-def _strangers_in_the_way(draft: _Draft, seen: ObservedPod, facts: Facts, now: Now, verb: str) -> Plan | None:
+def _strangers_in_the_way(draft: Draft, seen: ObservedPod, facts: Facts, now: Now, verb: str) -> Plan | None:
     strangers = naming.strangers(seen, facts.owner)
     if not strangers:
         return None
@@ -147,7 +121,7 @@ def _strangers_in_the_way(draft: _Draft, seen: ObservedPod, facts: Facts, now: N
     return draft.plan(conflict, conflict=conflict)
 
 
-def _remove(draft: _Draft, seen: ObservedPod | None, facts: Facts, now: Now) -> Plan:
+def _remove(draft: Draft, seen: ObservedPod | None, facts: Facts, now: Now) -> Plan:
     if seen is None:
         return draft.plan("removed", gone=True)
     why = "its manifest is gone"
@@ -155,7 +129,7 @@ def _remove(draft: _Draft, seen: ObservedPod | None, facts: Facts, now: Now) -> 
 
 
 def _clear(
-    draft: _Draft,
+    draft: Draft,
     seen: ObservedPod,
     why: str,
     facts: Facts,
@@ -167,16 +141,7 @@ def _clear(
     stuck = _strangers_in_the_way(draft, seen, facts, now, "remove")
     if stuck:
         return stuck
-    busy = False
-    for container in naming.ours(seen, facts.owner):
-        name = container.label(CONTAINER_LABEL)
-        memory = draft.memories.get(name, ContainerMemory())
-        known = container.stop_timeout_s if memory.grace_s is None else memory.grace_s
-        rule = Rule(known, memory.stop_spec, naming.shares_pids(seen))
-        decision = containers.take_down(container, memory, why, rule, facts, now, remove=False)
-        draft.take(name, decision)
-        busy = busy or decision.waiting is not None
-    if busy:
+    if teardown.take_down_all(draft, None, seen, why, facts):
         return draft.plan(why)
     trouble = troubles.active(draft.memory.troubles, INFRA, now)
     if trouble:
@@ -190,12 +155,12 @@ def _clear(
     return draft.plan(why)
 
 
-def _create(draft: _Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now) -> Plan:
+def _create(draft: Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now) -> Plan:
     if intent.stopped:
         return draft.plan("stopped by an operator")
     waits = dependencies.waits(want, facts)
     if waits:
-        _prepare(draft, want, ObservedPod(want.name, want.name, {}, "", None, ()), facts, now)
+        bringup.prepare(draft, want, ObservedPod(want.name, want.name, {}, "", None, ()), facts)
         return _wait(draft, waits, now)
     trouble = troubles.active(draft.memory.troubles, INFRA, now)
     if trouble:
@@ -205,9 +170,8 @@ def _create(draft: _Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now
     draft.actions.append(CreatePod(want, pod_digest(want), "it is missing"))
     # Named where an id is not known yet: what follows is carried out only when the creation succeeded.
     made = ObservedPod(want.name, want.name, {}, "", None, ())
-    for spec in want.containers:
-        if spec.name not in intent.stopped_containers:
-            draft.take(spec.name, containers.bring_up(want, spec, made, None, draft.memory, facts, now))
+    draft.memory = replace(draft.memory, ending_since=None)
+    bringup.bring_up_all(draft, bringup.Stage(want, made, intent.stopped_containers), facts)
     return draft.plan("it is missing")
 
 
@@ -225,12 +189,12 @@ def _replaced(want: PodSpec, seen: ObservedPod) -> str:
     return ""
 
 
-def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
+def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
     """Make a changed pod anew, once all its images and the pods that it needs are here."""
     if not intent.stopped:
-        if not _prepare(draft, want, seen, facts, now):
+        if not bringup.prepare(draft, want, seen, facts):
             return draft.plan(f"{why}; waits for images before anything stops")
-        needs = [message for spec in want.containers if (message := references.missing(want, spec))]
+        needs = [message for spec in want.every if (message := references.missing(want, spec))]
         if needs:
             draft.waiting[INFRA] = ("CreateContainerConfigError", needs[0])
             return draft.plan(f"{why}; waits before anything stops: {needs[0]}")
@@ -240,40 +204,17 @@ def _replace(draft: _Draft, want: PodSpec, intent: Intent, seen: ObservedPod, wh
     return _clear(draft, seen, why, facts, now, with_volumes=False)
 
 
-def _prepare(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> bool:
-    """Have the images pulled that a pod needs to be made; say whether they are all here."""
-    missing = [c for c in want.containers if not _at_hand(c, facts)]
-    for spec in missing:
-        decision = containers.bring_up(want, spec, replace(seen, containers=()), None, draft.memory, facts, now)
-        pulls = tuple(a for a in decision.actions if isinstance(a, PullImage))
-        draft.take(spec.name, replace(decision, actions=pulls, memory=draft.memories[spec.name]))
-    return not missing
-
-
-def _wait(draft: _Draft, waits: tuple[str, str], now: Now) -> Plan:
+def _wait(draft: Draft, waits: tuple[str, str], now: Now) -> Plan:
     """Wait for other pods: whoever sees them change has us look again, and a timer in case that nobody does."""
     draft.waiting[INFRA] = waits
     draft.wake(now.boottime + RESYNC_S)
     return draft.plan(waits[1])
 
 
-def _at_hand(spec: ContainerSpec, facts: Facts) -> bool:
-    fact = facts.images.get(spec.image)
-    return fact is not None and containers.at_hand(spec, fact)
-
-
-def _stop(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> Plan:
+def _stop(draft: Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> Plan:
     """Stop all containers, then the infra container: the ports are free, the containers are kept."""
     why = "stopped by an operator"
-    rule = Rule(want.grace_s, want.stop, naming.shares_pids(seen))
-    busy = False
-    for container in naming.ours(seen, facts.owner):
-        name = container.label(CONTAINER_LABEL)
-        decision = containers.take_down(
-            container, draft.memories.get(name, ContainerMemory()), why, rule, facts, now, remove=False
-        )
-        draft.take(name, decision)
-        busy = busy or decision.waiting is not None
+    busy = teardown.take_down_all(draft, want, seen, why, facts)
     strangers = [c for c in naming.strangers(seen, facts.owner) if c.state.alive]
     if not busy and not strangers and seen.infra is not None and seen.infra.state.alive:
         memory = draft.memories.get(INFRA, ContainerMemory())
@@ -283,7 +224,7 @@ def _stop(draft: _Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: No
 
 
 def _start_infra(
-    draft: _Draft, want: PodSpec, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now
+    draft: Draft, want: PodSpec, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now
 ) -> bool:
     """Have the infra container started; say whether containers may be started after it in the same plan."""
     noticed = facts.gone.get(infra.id)
@@ -317,33 +258,15 @@ def _start_infra(
     return True
 
 
-def _run(draft: _Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod, facts: Facts, now: Now) -> Plan:
+def _run(draft: Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod, facts: Facts, now: Now) -> Plan:
     """Bring every wanted container up and take every other one of ours down."""
     if seen.infra is None:
         raise ValueError("a pod without infra is replaced, not run")
     may_start = _start_infra(draft, want, seen, seen.infra, facts, now)
     found = naming.by_name(seen, facts.owner)
     rule = Rule(want.grace_s, want.stop, naming.shares_pids(seen))
-    whys: list[str] = []
-    for spec in want.containers:
-        container = found.get(spec.name)
-        if spec.name in stopped:
-            if container is not None:
-                memory = draft.memories[spec.name]
-                decision = containers.take_down(
-                    container, memory, "stopped by an operator", rule, facts, now, remove=False
-                )
-                draft.take(spec.name, decision)
-            continue
-        decision = containers.bring_up(want, spec, seen, container, draft.memory, facts, now)
-        if not may_start:
-            # Nothing is started in a pod whose namespaces are not held yet; stops and creations go on.
-            decision = replace(
-                decision, actions=tuple(a for a in decision.actions if not isinstance(a, StartContainer))
-            )
-        decision = draft.take(spec.name, decision)
-        if decision.waiting:
-            whys.append(f"{spec.name}: {decision.waiting[1]}")
+    draft.memory = replace(draft.memory, ending_since=None)
+    whys = bringup.bring_up_all(draft, bringup.Stage(want, seen, stopped, may_start), facts)
     kept = {c.id for name, c in found.items() if want.container(name) is not None}
     for container in naming.ours(seen, facts.owner):
         if container.id not in kept:

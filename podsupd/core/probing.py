@@ -15,7 +15,7 @@ from typing import Any
 
 from podsupd.model.observed import Incarnation
 from podsupd.model.plan import Note, Verdict
-from podsupd.model.spec import FailureAction, ProbeSpec, ProbeType
+from podsupd.model.spec import ProbeSpec, ProbeType
 
 HISTORY_LENGTH = 20  # enough for a strip in a table cell
 SPLAY_CAP_S = 10.0  # Kubernetes' default period: what is overdue after a restart is probed again within it
@@ -69,8 +69,6 @@ def begin(spec: ProbeSpec, incarnation: Incarnation) -> ProbeState:
 
 def holds_after_failure(spec: ProbeSpec) -> bool:
     """Say whether a failure is acted on by a restart, so that more attempts on this incarnation mean nothing."""
-    if spec.type is ProbeType.POLICY:
-        return spec.on_failure is not FailureAction.NONE
     return spec.type in {ProbeType.LIVENESS, ProbeType.STARTUP}
 
 

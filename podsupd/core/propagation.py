@@ -11,12 +11,14 @@ from dataclasses import replace
 from podsupd.core import signal_words as words
 from podsupd.core.causes import FirstExit
 from podsupd.core.drafts import Draft, Own, chained, follow
+from podsupd.core.endings import Endings
 from podsupd.core.membership import Look, Membership, Process
 from podsupd.model.sending import Purpose
 from podsupd.model.signals import (
     Attached,
     Consequence,
     Delivered,
+    Ended,
     Execed,
     Exited,
     Forked,
@@ -39,6 +41,7 @@ STORM = 20
 STORM_NS = 1_000_000_000
 LED_TO_MAX = 64
 TAKEN_MAX = 8
+OUT_OF_MEMORY = "out of memory"
 OWN_MAX = 8192
 """Twice the processes that are read of one pod (signals.processes)."""
 SIGKILL = 9
@@ -64,6 +67,7 @@ class Propagation:
         self._announced: deque[tuple[str, str, int]] = deque(maxlen=64)
         self._own: deque[Own] = deque(maxlen=OWN_MAX)
         self._exits: list[FirstExit] = []
+        self._endings = Endings()
         self._fresh: list[Draft] = []
         self.wanted: frozenset[tuple[str, int]] = frozenset()
         """Container ids and signals whose sending is handed out by ``fresh``."""
@@ -88,6 +92,8 @@ class Propagation:
                 self._processes.attached(event)
             case OutOfMemory():
                 self._out_of_memory(event)
+            case Ended():
+                self._endings.take(event)
 
     def announce(self, container_id: str, signal: str, at: int) -> None:
         """Take note that podsupd is about to ask Podman for a signal: the runtime that sends it does so for us."""
@@ -219,7 +225,7 @@ class Propagation:
         known = [*self._taken.get(process.tgid, ()), *self._waiting.get(process.tgid, ())]
         for draft in known[::-1]:
             if draft.number == SIGKILL:
-                draft.sender, draft.fault = Party(origin="kernel"), "out of memory"
+                draft.sender, draft.fault = Party(origin="kernel"), OUT_OF_MEMORY
                 return
 
     # -- what followed
@@ -232,14 +238,15 @@ class Propagation:
         taken = self._taken.pop(process.tgid, deque())
         killed = next((d for d in taken if d.disposition == "default" and words.fatal(d.number)), None)
         by = killed or _asked(taken, at)
+        code, core_dumped = self._endings.of(process.tgid, at)
         if by is not None:
             ended_by = words.name(by.number) if killed else None
             after = round((at - by.at) / 1e6, 3)
-            container = process.container or None
-            self._follow(by, Consequence("exit", container, process.pid, after, None, ended_by))
+            end = Consequence("exit", process.container or None, process.pid, after, code, ended_by)
+            self._follow(by, replace(end, core_dumped=core_dumped))
         if self._processes.first(process):
             told, purpose = (by.record(), _purpose(by)) if by else (None, "")
-            first = FirstExit(process.container_id, at, told, killed is None, process.command, purpose)
+            first = FirstExit(process.container_id, at, told, killed is None, process.command, purpose, core_dumped)
             self._exits.append(first)
             if by is not None and killed is None:
                 self._ended_by[process.container_id] = (by, len(by.led_to) - 1)

@@ -12,20 +12,20 @@ Objects = Mapping[tuple[ObjectKind, str], ObjectSpec]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An object that a pod refers to. container: index of the one that needs it; optional: it may be missing."""
+    """An object that a pod refers to. place: YAML path of the container that needs it; optional: it may be missing."""
 
     kind: ObjectKind
     name: str
-    container: int
+    place: str
     optional: bool = False
 
 
 def referred(pod: PodSpec) -> Iterator[Reference]:
     """Yield every reference of a pod, in the manifest's order."""
-    for index, container in enumerate(pod.containers):
+    for place, container in pod.places:
         for of in (*container.env_from, *(value for _, value in container.env)):
             if isinstance(of, EnvFrom | KeyRef):
-                yield Reference(of.kind, of.name, index, of.optional)
+                yield Reference(of.kind, of.name, place, of.optional)
 
 
 def attached(pod: PodSpec, objects: Objects) -> PodSpec:
@@ -42,7 +42,7 @@ def absent(pod: PodSpec) -> Iterator[tuple[str, str]]:
         key = (ref.kind, ref.name)
         if key not in there and not ref.optional and key not in told and ref.kind is not ObjectKind.CLAIM:
             told.add(key)
-            yield f"spec.containers[{ref.container}]", not_found(*key)
+            yield ref.place, not_found(*key)
 
 
 def missing(pod: PodSpec, container: ContainerSpec) -> str:

@@ -18,6 +18,7 @@ KILLED = "Killed"
 LEFTOVERS_KILLED = "LeftoversKilled"
 KILL_AGAIN_S = 5.0
 KILL_AGAIN_CAP_S = 60.0
+LEAST_S = 2.0  # what is left at least when something before the signal took the grace period, as in the kubelet
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,13 @@ class Rule:
     def shelters(self) -> bool:
         """Whether the other processes outlive the first one, to have their own share of the grace period."""
         return self.shared and self.spec.scope is not StopScope.MAIN_PROCESS
+
+    def deadline(self, stop: Stop) -> float:
+        """Return the boottime of SIGKILL: a preStop hook that used the grace period up leaves 2 s for the signal."""
+        if stop.signals_at is None:
+            return stop.started_at + self.total_s
+        whole = min(stop.started_at + self.grace_s, stop.signals_at + self.total_s)
+        return max(whole, stop.signals_at + min(self.grace_s, LEAST_S))
 
     @property
     def total_s(self) -> float:
@@ -69,7 +77,7 @@ def advance(container: ObservedContainer, stop: Stop | None, why: str, rule: Rul
     """
     if stop is None or stop.incarnation != container.incarnation:
         stop = Stop(container.incarnation, now.boottime, now.boot_id, why, "", now.boottime)
-    deadline = stop.started_at + rule.total_s
+    deadline = rule.deadline(stop)
     if stop.stage.split(" ")[0] in {KILLED, LEFTOVERS_KILLED} or now.boottime >= deadline:
         return _kill(container, stop, why, rule, now, first=first)
     index, signal, until = _due(container, stop, rule, now)
@@ -89,12 +97,12 @@ def advance(container: ObservedContainer, stop: Stop | None, why: str, rule: Rul
 def _due(container: ObservedContainer, stop: Stop, rule: Rule, now: Now) -> tuple[int, str, float]:
     """Return index and signal of the sequence's step that is due, and when the next one is; none comes twice."""
     sequence = rule.spec.sequence or (StopStep(container.stop_signal, rule.total_s),)
-    at = stop.started_at
+    at = stop.started_at if stop.signals_at is None else stop.signals_at
     for index, step in enumerate(sequence[:-1]):
         at += step.seconds
         if now.boottime < at and index >= stop.step:
             return index, step.signal, at
-    return len(sequence) - 1, sequence[-1].signal, stop.started_at + rule.total_s
+    return len(sequence) - 1, sequence[-1].signal, rule.deadline(stop)
 
 
 def _kill(container: ObservedContainer, stop: Stop, why: str, rule: Rule, now: Now, *, first: bool) -> Step:

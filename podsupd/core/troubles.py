@@ -7,13 +7,16 @@ from podsupd.core import stopping
 from podsupd.core.backoff import retry_delay
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     CreateContainer,
     CreatePod,
+    HookKind,
     Now,
     PodMemory,
     PullImage,
     RemoveContainer,
     RemovePod,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     Trouble,
@@ -26,12 +29,14 @@ STALE_CAP_S = 2.0
 
 
 def subject(action: Action) -> str:
-    """Name what an action is about: a container by its manifest name, or empty for the pod."""
+    """Name what an action is about: a container by its manifest name, a probe's webhook, or empty for the pod."""
     match action:
         case CreatePod() | RemovePod() | PullImage():
             return ""
         case CreateContainer(container=spec):
             return spec.name
+        case CallWebhook(probe=probe):
+            return f"webhook {probe}"
         case _:
             return action.container
 
@@ -46,18 +51,28 @@ def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale:
     return replace(memory, troubles={**memory.troubles, key: trouble})
 
 
+def _tells_to_end(action: Action) -> bool:
+    """Say whether a container that got this is on its way out: a preStop hook may end it as a signal does."""
+    return isinstance(action, SignalContainer | SignalLeftovers) or (
+        isinstance(action, RunHook) and action.kind is HookKind.PRE_STOP
+    )
+
+
 def succeeded(memory: PodMemory, action: Action) -> PodMemory:
     """Note that an action was carried out: its subject's trouble is over, a stop's signal is on its way.
 
     What we removed is not missed by the next plan.
     """
     key = subject(action)
-    if isinstance(action, SignalContainer | SignalLeftovers) and key in memory.containers:
+    if _tells_to_end(action) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: stopping.sent(memory.containers[key])})
     if isinstance(action, RemoveContainer) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: replace(memory.containers[key], current=None)})
     if isinstance(action, RemovePod):
         memory = replace(memory, containers={n: replace(m, current=None) for n, m in memory.containers.items()})
+    if isinstance(action, CallWebhook) and action.probe in memory.ladders:
+        called = replace(memory.ladders[action.probe], sent=True)
+        memory = replace(memory, ladders={**memory.ladders, action.probe: called})
     if key not in memory.troubles:
         return memory
     return replace(memory, troubles={k: t for k, t in memory.troubles.items() if k != key})

@@ -66,7 +66,7 @@ def _judge(entry: _Entry, view: PodView) -> tuple[bool, str]:
     """Say whether the change is done, and a sentence on how it stands."""
     change = entry.change
     found = naming.by_name(view.seen, view.owner) if view.seen else {}
-    wanted = [c.name for c in view.want.containers] if view.want else list(found)
+    wanted = [c.name for c in view.want.lasting] if view.want else list(found)
     names = [change.container] if change.container else wanted
     alive = [n for n in names if n in found and found[n].state.alive]
     waits = view.plan.waiting if view.plan else {}

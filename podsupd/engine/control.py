@@ -15,6 +15,7 @@ from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
 from podsupd.engine.observer import Observer
+from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.sending import Sending
@@ -37,6 +38,7 @@ from podsupd.model.status import (
     Health,
     PodPlan,
     PodStatus,
+    ProbeRun,
 )
 from podsupd.ports import Clock, Processes, Runtime, SignalSender
 
@@ -52,6 +54,7 @@ class Insight:
     processes: ProcessMap
     ledger: Ledger
     prober: ProbeScheduler
+    probe_runs: ProbeRuns
     sender: SignalSender
     exits: Processes
     policies: SignalPolicies
@@ -81,6 +84,7 @@ class Engine:
         self._processes = insight.processes
         self._ledger = insight.ledger
         self._prober = insight.prober
+        self._probe_runs = insight.probe_runs
         self._changes = Changes()
         self._policies = insight.policies
         self._sending = Sending(
@@ -208,7 +212,7 @@ class Engine:
         if worker is None:
             known = ", ".join(sorted(self._fleet.workers)) or "none"
             raise LookupError(f"no pod is named {pod} (known: {known})")
-        names = [c.name for c in worker.want.containers] if worker.want else []
+        names = [c.name for c in worker.want.every] if worker.want else []
         if container is not None and container not in names:
             raise LookupError(f"pod {pod} has no container {container} (it has: {', '.join(names) or 'none'})")
         return worker
@@ -216,6 +220,8 @@ class Engine:
     async def change(self, verb: str, pod: str, container: str | None) -> Change:
         """Edit the intent (restart, stop, start); saved before this returns. Raises LookupError, StateUnavailable."""
         worker = self._worker(pod, container)
+        if worker.want and container in {c.name for c in worker.want.steps}:
+            raise LookupError(f"container {container} of pod {pod} is an init container, which ends by itself")
         change = self._changes.add(verb, worker.view(), container)
         await self._fleet.intend(pod, _edited(worker, verb, container))
         return change
@@ -255,6 +261,17 @@ class Engine:
             await self._desires.release(frozenset(held))
         return held
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        """Return our directory's pods of another owner id, with that id; with confirm take the ids for ours, for good.
+
+        Raises StateUnavailable when that cannot be saved.
+        """
+        found = self._fleet.estranged()
+        if confirm and found:
+            await self._fleet.adopt(found)
+            self._observer.poke()
+        return found
+
     # -- processes
 
     async def processes(self, pod: str) -> PodProcesses:
@@ -283,6 +300,13 @@ class Engine:
     async def drill(self, pod: str) -> DrillReport:
         """Send every signal whose consequences the pod declares, and say what followed. Raises as ``signal``."""
         return await self._drills.run(pod)
+
+    async def run_probe(self, pod: str, probe: str) -> ProbeRun:
+        """Make one attempt of a probe now, which counts for nothing. Raises LookupError."""
+        want = self._worker(pod, None).want
+        if want is None:
+            raise LookupError(f"pod {pod} is being removed")
+        return await self._probe_runs.run(want, probe)
 
     # -- history and logs
 
@@ -329,8 +353,6 @@ def _edited(worker: Worker, verb: str, container: str | None) -> Intent:
     if container is None:
         intent = replace(intent, stopped=False, stopped_containers=frozenset())
     else:
-        others = (
-            {c.name for c in worker.want.containers} if intent.stopped and worker.want else intent.stopped_containers
-        )
+        others = {c.name for c in worker.want.lasting} if intent.stopped and worker.want else intent.stopped_containers
         intent = replace(intent, stopped=False, stopped_containers=frozenset(others) - {container})
     return bump(intent, container) if verb == "restart" else intent

@@ -8,6 +8,7 @@ from podsupd.errors import CgroupUnavailable
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, OWNER_LABEL, POD_LABEL, SOURCE_LABEL
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     CreateContainer,
     CreatePod,
     Note,
@@ -40,6 +41,7 @@ class Executor:
         meter: Meter,
         owner: str,
         announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
+        call: Callable[[str, CallWebhook, Callable[[Note], None]], None] = lambda _pod, _action, _tell: None,
     ) -> None:
         self._runtime = runtime
         self._puller = puller
@@ -47,6 +49,7 @@ class Executor:
         self._meter = meter
         self._owner = owner
         self._announce = announce
+        self._call = call
         # Podman serialises on its own locks; more at once only makes every single start slower.
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -60,7 +63,7 @@ class Executor:
         return {**pod.labels, **own}
 
     async def apply(self, pod: str, action: Action, tell: Callable[[Note], None]) -> None:
-        """Carry out one action of a pod; tell gets what a pull has to say later."""
+        """Carry out one action of a pod; tell gets what a pull or a webhook has to say later."""
         match action:
             case PullImage(image=image):
                 self._puller.request(image, pod, tell)
@@ -71,6 +74,8 @@ class Executor:
                 found = await self._shelters.signal(container_id, signal, step, 0)
                 if signal == "SIGKILL":
                     self._killed(pod, action.container, found, tell)
+            case CallWebhook():
+                self._call(pod, action, tell)
             case RemoveShelter(container_id=container_id):
                 await self._shelters.remove(container_id)
             case CreatePod(spec=spec, digest=digest):

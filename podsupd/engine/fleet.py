@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 
 from podsupd import log
 from podsupd.core import dependencies, orphans
@@ -12,7 +13,7 @@ from podsupd.engine.tasks import TaskPool, guarded
 from podsupd.engine.worker import Tools, Worker
 from podsupd.errors import StateUnavailable
 from podsupd.model.desired import Desired
-from podsupd.model.observed import SOURCE_LABEL, PodSummary, Relist, RuntimeEvent
+from podsupd.model.observed import OWNER_LABEL, SOURCE_LABEL, PodSummary, Relist, RuntimeEvent
 from podsupd.model.plan import Intent, Note, PodMemory
 from podsupd.ports import Persisted
 
@@ -93,6 +94,26 @@ class Fleet:
             self._looks[name] = worker.looks
         self._summaries = summaries
         self._reconcile()
+
+    def estranged(self) -> dict[str, str]:
+        """Return the pods that were made from our directory under another owner id, with that id.
+
+        Nobody else may use the directory while we hold its lock: they were ours before the state directory was lost.
+        """
+        directory = PurePath(self._desired.directory)
+        found = {}
+        for pod in self._relist.pods if self._relist else ():
+            owner, source = pod.labels.get(OWNER_LABEL, ""), pod.labels.get(SOURCE_LABEL, "")
+            if owner and source and owner != self._tools.owner and PurePath(source).parent == directory:
+                found[pod.name] = owner
+        return found
+
+    async def adopt(self, pods: Mapping[str, str]) -> None:
+        """Take the owner ids of these pods for ours. Raises StateUnavailable."""
+        await self._tools.adopt(frozenset(pods.values()))
+        for pod in pods:
+            self._tools.events.note(pod, Note("Normal", "Adopted", f"pod {pod} is taken over at an operator's word"))
+        self.poke_all()
 
     def poke(self, event: RuntimeEvent) -> None:
         """Take an event of Podman's: its pod's worker looks again; only deaths and the like, not our own starts."""
@@ -187,6 +208,7 @@ class Fleet:
         # The relist at hand is older than its end: what it still lists is no orphan.
         self._dismissed.add(name)
         self._tools.probe_memory.forget(name)
+        self._tools.hooks.forget(name)
         self._memories.pop(name, None)
         self._intents.pop(name, None)
         try:

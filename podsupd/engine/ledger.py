@@ -16,7 +16,7 @@ from podsupd.core import naming
 from podsupd.core.causes import cause_text, untraced
 from podsupd.core.drafts import Draft, Own, Watch
 from podsupd.core.membership import Membership
-from podsupd.core.propagation import Propagation
+from podsupd.core.propagation import OUT_OF_MEMORY, Propagation
 from podsupd.engine.events import PAGE, RECENT, Broadcast
 from podsupd.engine.tasks import pause
 from podsupd.errors import TracingUnavailable
@@ -146,7 +146,13 @@ class Ledger:
                 command = self._processes.runtime_command(end.by.sender.host_pid)
             self._causes[end.container_id] = (
                 (end.at + self._offset) / 1e9,
-                DeathCause(cause_text(end, command), end.by.sender.origin, end.purpose, end.by.signal),
+                DeathCause(
+                    cause_text(end, command),
+                    end.by.sender.origin,
+                    end.purpose,
+                    end.by.fault == OUT_OF_MEMORY,
+                    end.by.signal,
+                ),
             )
             self._causes.move_to_end(end.container_id)
             if len(self._causes) > CAUSES_KEPT:

@@ -97,6 +97,11 @@ class ProbeScheduler:
         now = self._now()
         return {n: self._status(e, now) for n, e in self._entries(pod).items()}
 
+    def registration(self, pod: str, name: str) -> Registration | None:
+        """Return what a probe is registered with, None when it is not wanted now."""
+        entry = self._entries(pod).get(name)
+        return entry.registration if entry else None
+
     def export(self, pod: str) -> tuple[SavedProbe, ...]:
         """Return the pod's probe states, to be kept over a restart of podsupd."""
         return tuple(SavedProbe(n, probing.fingerprint(e.spec), e.state) for n, e in self._entries(pod).items())

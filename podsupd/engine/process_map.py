@@ -119,7 +119,7 @@ def _members(seen: ObservedPod | None, view: PodView) -> list[Member]:
     """
     if seen is None or not seen.owned_by(view.owner):
         return []
-    order = {c.name: number for number, c in enumerate(view.want.containers)} if view.want else {}
+    order = {c.name: number for number, c in enumerate(view.want.every)} if view.want else {}
     mine = {c.id for c in naming.ours(seen, view.owner)}
     found = [_member(c, c.label(CONTAINER_LABEL) if c.id in mine else c.name) for c in seen.containers]
     found.sort(key=lambda m: (order.get(m.name, len(order)), m.name))

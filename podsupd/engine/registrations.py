@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from podsupd.core import naming
+from podsupd.core import hooks, naming
 from podsupd.engine.probe_entries import Registration
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod, RuntimeInfo
 from podsupd.model.plan import ContainerMemory, Now, PodMemory
@@ -18,11 +18,12 @@ class Sight:
     processes: bool
 
 
-def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+def target(want: PodSpec | None, seen: ObservedPod, container: ObservedContainer | None, sight: Sight) -> ProbeTarget:
+    """Return where an attempt in a container, or in its pod, goes; want: for the ports that the pod publishes."""
     info = sight.info
     runtime = container.oci_runtime if container else ""
     return ProbeTarget(
-        pod=pod,
+        pod=seen.name,
         infra_id=seen.infra.id if seen.infra else "",
         netns_pid=seen.infra.pid if seen.infra and sight.processes else 0,
         ip=seen.ip,
@@ -30,6 +31,11 @@ def _target(pod: str, seen: ObservedPod, container: ObservedContainer | None, si
         container_pid=container.pid if container and sight.processes else 0,
         oci_runtime=info.oci_runtimes.get(runtime, runtime) if info else runtime,
         oci_config_path=container.oci_config_path if container else "",
+        published=tuple(
+            (p.host_port, p.container_port)
+            for p in (want.published_ports if want else ())
+            if p.host_port and p.protocol == "TCP"
+        ),
     )
 
 
@@ -45,17 +51,20 @@ def of(
     """Return the probes to keep running, by name; want: the spec in force, or the last one of a pod that has to go.
 
     Of every running container its own, of which liveness and startup end when its stop begins and readiness goes on;
-    the PodPolicy's while all containers of the pod run. Suspended while a container is paused.
+    a container whose postStart hook runs is not probed yet; the PodPolicy's while all containers of the pod run.
+    Suspended while a container is paused.
     """
     if want is None or seen is None or not seen.owned_by(owner) or not naming.infra_running(seen):
         return {}
     found = naming.by_name(seen, owner)
     wanted: dict[str, Registration] = {}
-    for spec in want.containers:
+    for spec in want.every:
         container = found.get(spec.name)
         if container is None or container.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
             continue
         mine = memory.containers.get(spec.name, ContainerMemory())
+        if hooks.pending(mine, container.incarnation):
+            continue
         ending = mine.stop is not None and mine.stop.incarnation == container.incarnation
         for probe in spec.probes:
             if ending and probe.type is not ProbeType.READINESS:
@@ -63,13 +72,13 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=container.incarnation,
-                target=_target(want.name, seen, container, sight),
+                target=target(want, seen, container, sight),
                 suspended=container.state is ContainerState.PAUSED,
                 started_age_s=_age(mine, container, now),
             )
-    running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
+    running = [found[c.name] for c in want.lasting if c.name in found and found[c.name].state.alive]
     stops = any(m.stop for m in memory.containers.values())
-    if len(running) == len(want.containers) and not stops:
+    if len(running) == len(want.lasting) and not stops:
         ages = (_age(memory.containers.get(c.label(CONTAINER_LABEL), ContainerMemory()), c, now) for c in running)
         youngest = min(ages, default=0.0)
         for probe in want.probes:
@@ -77,7 +86,7 @@ def of(
             wanted[probe.name] = Registration(
                 spec=probe,
                 incarnation=naming.pod_incarnation(seen),
-                target=_target(want.name, seen, container, sight),
+                target=target(want, seen, container, sight),
                 suspended=any(c.state is ContainerState.PAUSED for c in running),
                 started_age_s=youngest,
             )

@@ -15,6 +15,7 @@ from podsupd.core.planner import images_needed, plan
 from podsupd.engine import registrations
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, told
+from podsupd.engine.hooks import Hooks
 from podsupd.engine.lives import Lives
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
@@ -29,10 +30,10 @@ from podsupd.errors import (
     StateUnavailable,
 )
 from podsupd.model.observed import CONTAINER_LABEL, ObservedPod, RuntimeInfo
-from podsupd.model.plan import Action, ContainerMemory, Facts, Intent, Note, Plan, PodMemory, StartContainer
+from podsupd.model.plan import Action, ContainerMemory, Facts, Intent, Note, Plan, PodMemory, RunHook, StartContainer
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Clock, Meter, Processes, Runtime, Shelters, State
+from podsupd.ports import Clock, Meter, ProbeTarget, Processes, Runtime, Shelters, State
 
 logger = log.get("worker")
 
@@ -62,6 +63,10 @@ def _alone(_pod: str) -> str:
     return ""
 
 
+async def _kept(_owners: frozenset[str]) -> None:
+    """Without a state directory nothing is taken over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every worker works with; made once by the daemon."""
@@ -72,6 +77,7 @@ class Tools:
     clock: Clock
     executor: Executor
     puller: Puller
+    hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
     processes: Processes
@@ -83,6 +89,7 @@ class Tools:
     unavailable: Callable[[str], None]
     causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
     unmet: Callable[[str], str] = _alone
+    adopt: Callable[[frozenset[str]], Awaitable[None]] = _kept
 
 
 class Worker:
@@ -253,6 +260,7 @@ class Worker:
             gone=self._lives.gone(),
             causes=await self._tools.causes(self.name, seen),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
+            hooks=self._tools.hooks.facts(self.name),
             after={pod: self._tools.unmet(pod) for pod in (self._want.after if self._want else ())},
         )
 
@@ -294,10 +302,9 @@ class Worker:
                 self._tell(Note("Warning", word, f"{container or 'the pod'} waits ({reason}): {message}", name))
         if made.conflict and (before is None or before.conflict != made.conflict):
             self._tell(Note("Warning", "Conflict", made.conflict))
-        sight = registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())
         # Readiness goes on while a pod ends that nobody wants any more.
         spec = self._want or self._last
-        wanted = registrations.of(spec, seen, made.memory, sight, self._tools.clock.now(), self._tools.owner)
+        wanted = registrations.of(spec, seen, made.memory, self._sight(), self._tools.clock.now(), self._tools.owner)
         self._tools.prober.sync(self.name, wanted)
         self._tools.changed(self.name)
 
@@ -308,7 +315,10 @@ class Worker:
         """Apply one action; False when the rest of the plan does not hold any more."""
         now = self._tools.clock.now
         try:
-            await self._tools.executor.apply(self.name, action, self._tell)
+            if isinstance(action, RunHook):
+                self._tools.hooks.begin(self.name, action, self._target(action.container_id))
+            else:
+                await self._tools.executor.apply(self.name, action, self._tell)
         except (PodmanNotFound, PodmanConflict, CgroupUnavailable) as error:
             self._memory = troubles.refused(self._memory, action, str(error), now(), stale=True)
             if self._memory.troubles[troubles.subject(action)].failures == STALE_TOLERATED:
@@ -330,6 +340,16 @@ class Worker:
         if note:
             self._tell(note)
         return True
+
+    def _target(self, container_id: str) -> ProbeTarget:
+        """Return where a hook of a container goes."""
+        if self._seen is None:
+            raise RuntimeError("a hook was planned for a pod that was not seen")
+        container = next((c for c in self._seen.containers if c.id == container_id), None)
+        return registrations.target(self._want or self._last, self._seen, container, self._sight())
+
+    def _sight(self) -> registrations.Sight:
+        return registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())
 
     def container_ids(self) -> dict[str, str]:
         """Map manifest names to container ids last seen."""

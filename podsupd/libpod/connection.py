@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -89,7 +89,16 @@ class Connection:
         self.path = socket_path(url)
         self.timeout_s = timeout_s
         self._meter = meter
+        self._ours: bytes = b""
+        self._adopted: tuple[bytes, ...] = ()
         self._session: aiohttp.ClientSession | None = None
+
+    def recognise(self, owner: str, adopted: Iterable[str]) -> None:
+        """Read the owner ids that were adopted as our own in every answer; they occur nowhere but in the label.
+
+        Labels are immutable in Podman, so what was adopted keeps the label of who made it.
+        """
+        self._ours, self._adopted = owner.encode(), tuple(each.encode() for each in adopted)
 
     async def close(self) -> None:
         """Close all connections; the next call would open new ones."""
@@ -155,7 +164,11 @@ class Connection:
             raise self._unavailable(call, error) from error
         finally:
             self._meter.runtime_operation(call.operation, time.monotonic() - began, error=failed)
-        return None if response.status == HTTP_NOT_MODIFIED else body
+        if response.status == HTTP_NOT_MODIFIED:
+            return None
+        for adopted in self._adopted:
+            body = body.replace(adopted, self._ours)
+        return body
 
     async def get(self, call: Call, shape: Callable[[Any], T]) -> T:
         """Make a call and read its JSON answer through ``shape``."""

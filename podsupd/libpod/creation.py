@@ -7,6 +7,8 @@ from typing import Any
 
 from podsupd.core import signal_words
 from podsupd.core.environment import environment, expand
+from podsupd.libpod import resolver, security
+from podsupd.model.network import Dns
 from podsupd.model.observed import OWNER_LABEL, POD_LABEL
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.references import PodFacts
@@ -18,17 +20,26 @@ MIN_QUOTA_US = 1_000
 MIN_SHARES = 2
 
 
-def pod_body(action: CreatePod, labels: Mapping[str, str]) -> dict[str, Any]:
+def pod_body(action: CreatePod, labels: Mapping[str, str], host: Dns | None = None) -> dict[str, Any]:
     """Return the body of ``pods/create``.
 
     Shared are net and, with shareProcessNamespace, pid: one list, since a second one would replace the first.
     Kubernetes also shares ipc and uts. podsupd does not: the pods it describes are ``--share net,pid``; what of uts a
     program can see, the host name, is set on each container. Podman puts the labels on the infra container as well.
+    host: the host's resolver settings, for a dnsConfig that adds to them.
     """
     spec = action.spec
+    names = spec.network
+    # No address is known yet: the full name is the machine's own, as Debian's installer writes it.
+    hosts = [f"{name}:{alias.ip}" for alias in names.aliases for name in alias.names]
+    hosts += [f"{names.fqdn}:127.0.1.1"] if names.fqdn else []
     return {
         "name": spec.name,
-        "hostname": spec.name,
+        "hostname": spec.hostname,
+        **({"netns": {"nsmode": "host"}} if names.host_network else {}),
+        **({"hostadd": hosts} if hosts else {}),
+        **({"sysctl": sysctls} if (sysctls := security.network_sysctls(spec)) else {}),
+        **resolver.fields(spec, host or Dns()),
         "labels": {**spec.labels, **labels},
         "shared_namespaces": ["net", "pid"] if spec.share_process_namespace else ["net"],
         # The pod's infra stays when the last container ends: that one is started again in it.
@@ -40,15 +51,17 @@ def pod_body(action: CreatePod, labels: Mapping[str, str]) -> dict[str, Any]:
                 "host_ip": port.host_ip,
                 "protocol": port.protocol.lower(),
             }
-            for port in spec.published_ports
+            for port in (() if names.host_network else spec.published_ports)
         ],
     }
 
 
-def container_body(action: CreateContainer, labels: Mapping[str, str], facts: PodFacts | None = None) -> dict[str, Any]:
+def container_body(
+    action: CreateContainer, labels: Mapping[str, str], facts: PodFacts | None = None, image_user: str = ""
+) -> dict[str, Any]:
     """Return the body of ``containers/create``; the image's own entrypoint, env and user hold where nothing is said.
 
-    facts: for an environment that refers to what only the host knows.
+    facts: for an environment that refers to what only the host knows. image_user: for a group without a user.
     """
     spec, pod = action.container, action.pod
     variables = environment(pod, spec, facts).values
@@ -56,7 +69,8 @@ def container_body(action: CreateContainer, labels: Mapping[str, str], facts: Po
         "name": spec.runtime_name,
         "pod": action.pod_id,
         "image": spec.image,
-        "hostname": pod.name,
+        # In the host's network its name is the host's, as in Kubernetes.
+        **({"utsns": {"nsmode": "host"}} if pod.network.host_network else {"hostname": pod.hostname}),
         "labels": {**pod.labels, **labels},
         "env": dict(variables),
         "restart_policy": "no",
@@ -67,6 +81,7 @@ def container_body(action: CreateContainer, labels: Mapping[str, str], facts: Po
         "mounts": _binds(spec, pod),
         "volumes": _named(spec, pod),
         "resource_limits": _limits(spec.resources),
+        **security.fields(spec, pod, image_user),
     }
     if spec.command:
         body["entrypoint"] = [expand(word, variables) for word in spec.command]
@@ -99,7 +114,8 @@ def volume_body(pod: PodSpec, volume: VolumeSpec, labels: Mapping[str, str]) -> 
     source = volume.source
     options = {"o": "uid=0,gid=0"}
     if isinstance(source, EmptyDir) and source.medium == "Memory":
-        wishes = ["uid=0", "gid=0", "mode=0777"]
+        group = pod.security.fs_group
+        wishes = ["uid=0", f"gid={group or 0}", "mode=0777" if group is None else "mode=2777"]
         if source.size_limit is not None:
             wishes.append(f"nr_blocks={max(1, math.ceil(source.size_limit / os.sysconf('SC_PAGE_SIZE')))}")
         options = {"type": "tmpfs", "device": "tmpfs", "o": ",".join(wishes)}

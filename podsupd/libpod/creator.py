@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from podsupd.core.environment import environment
 from podsupd.errors import PodmanRejected
-from podsupd.libpod import creation, facts, hostpath
+from podsupd.libpod import creation, facts, hostpath, security
 from podsupd.libpod.connection import Call, Connection
 from podsupd.model.plan import CreateContainer
 from podsupd.model.references import PodFacts
@@ -30,8 +30,12 @@ class Creator:
                 await asyncio.to_thread(hostpath.prepare, volume.name, volume.source)
             elif isinstance(volume.source, EmptyDir):
                 await self._ensure_volume(action.pod, volume, labels)
+        image_user = ""
+        if security.asks_for_user(action.container):
+            image_user = await self._image_user(action.container.image)
+            security.check_non_root(action.container, image_user)
         known = await self._facts(action.pod_id, action.container)
-        body = creation.container_body(action, labels, known)
+        body = creation.container_body(action, labels, known, image_user)
         call = Call("create_container", what, "POST", "containers/create", body=body)
         return await self._podman.get(call, lambda doc: str(doc["Id"]))
 
@@ -51,6 +55,11 @@ class Creator:
         info = await self._podman.get(Call("info", "ask Podman for its host", "GET", "info"), dict)
         return facts.pod_facts(doc, infra, info, await asyncio.to_thread(facts.host_addresses))
 
+    async def _image_user(self, image: str) -> str:
+        path = f"images/{quote(image, safe='/:@')}/json"
+        doc = await self._podman.get(Call("image_inspect", f"inspect image {image}", "GET", path), dict)
+        return str((doc.get("Config") or {}).get("User") or doc.get("User") or "")
+
     async def _ensure_volume(self, pod: PodSpec, volume: VolumeSpec, labels: Mapping[str, str]) -> None:
         body = creation.volume_body(pod, volume, labels)
         name = body["Name"]
@@ -60,7 +69,7 @@ class Creator:
             create = Call("create_volume", f"create volume {name}", "POST", "volumes/create", body=body)
             doc = await self._podman.get(create, dict)
             if "type" not in body["Options"]:
-                await asyncio.to_thread(hostpath.open_to_all, str(doc.get("Mountpoint") or ""))
+                await asyncio.to_thread(hostpath.open_to_all, str(doc.get("Mountpoint") or ""), pod.security.fs_group)
         elif not body["Label"].items() <= (there.get("Labels") or {}).items():
             raise PodmanRejected(
                 f"cannot use volume {name} for emptyDir {volume.name}: it is there already and is not this pod's; "

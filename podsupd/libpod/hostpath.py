@@ -1,5 +1,6 @@
 """hostPath volumes and emptyDir directories: what must be there on the host before a container mounts it."""
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -53,11 +54,14 @@ def prepare(volume: str, source: HostPath) -> None:
             )
 
 
-def open_to_all(mountpoint: str) -> None:
+def open_to_all(mountpoint: str, group: int | None = None) -> None:
     """Make a new emptyDir's directory 0777, as in Kubernetes, so that containers of any user can write. Blocks.
 
-    Where podsupd does not see the host's files (it runs in a container) the directory stays as Podman made it.
+    group: fsGroup, which what is made in it then belongs to. Where podsupd does not see the host's files (it runs in a
+    container) the directory stays as Podman made it.
     """
     path = Path(mountpoint)
     if path.is_dir():
-        path.chmod(_EMPTY_DIR_MODE)
+        if group is not None:
+            os.chown(path, -1, group)
+        path.chmod(_EMPTY_DIR_MODE if group is None else _EMPTY_DIR_MODE | stat.S_ISGID)

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +13,14 @@ from urllib.parse import quote
 
 from podsupd import log
 from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
-from podsupd.libpod import creation, shapes, streams
+from podsupd.libpod import creation, resolver, shapes, streams
 from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
 from podsupd.libpod.creator import Creator
 from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
+from podsupd.model.network import Dns
 from podsupd.model.observed import (
+    OWNER_LABEL,
     ExecResult,
     LogLine,
     ObservedPod,
@@ -55,6 +57,11 @@ class LibpodRuntime:
         self._looks = Looks()
         self._url = url
         self._sees_processes: bool | None = None
+
+    def recognise(self, owner: str, adopted: Iterable[str]) -> None:
+        """Take what carries an adopted owner id for ours."""
+        self._podman.recognise(owner, adopted)
+        self._looks = Looks()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -130,7 +137,8 @@ class LibpodRuntime:
 
     async def create_pod(self, action: CreatePod, labels: Mapping[str, str]) -> str:
         """Create the pod and its infra container; PodmanConflict when the name is taken."""
-        body = creation.pod_body(action, labels)
+        host = await asyncio.to_thread(resolver.host_dns) if action.spec.network.dns != Dns() else None
+        body = creation.pod_body(action, labels, host)
         call = Call("create_pod", f"create pod {action.spec.name}", "POST", "pods/create", body=body)
         return await self._podman.get(call, lambda doc: str(doc["Id"]))
 
@@ -180,7 +188,8 @@ class LibpodRuntime:
         """Remove the volumes with all these labels; one that is still in use is PodmanConflict, after the others."""
         if not labels:
             raise PodmanRejected("cannot remove volumes: no labels were given, so all volumes would be meant")
-        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        # By all but the owner: what was adopted carries another one on Podman's side.
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items() if key != OWNER_LABEL]})
         call = Call("list_volumes", "list volumes", "GET", "volumes/json", {"filters": filters})
         problem: PodmanError | None = None
         for name in await self._podman.get(call, lambda docs: shapes.volumes_with(labels, docs)):

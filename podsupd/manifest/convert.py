@@ -5,7 +5,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from podsupd.manifest import schema, signal_schema
+from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
 from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ObjectSpec, ResourceRef
@@ -15,8 +17,14 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    FailureStep,
+    GrpcCheck,
+    Handler,
+    Hook,
     HostPath,
+    HttpExpect,
     HttpGet,
+    Ladder,
     PodSpec,
     PortSpec,
     ProbeSpec,
@@ -24,6 +32,7 @@ from podsupd.model.spec import (
     PullPolicy,
     Resources,
     RestartPolicy,
+    Sleep,
     Source,
     StopScope,
     StopSpec,
@@ -32,6 +41,7 @@ from podsupd.model.spec import (
     Vantage,
     VolumeMount,
     VolumeSpec,
+    Webhook,
 )
 
 Ports = dict[str, int]
@@ -44,8 +54,11 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     rules = policy.spec if policy else schema.PolicySpec()
     bare = rules.container_names == "Bare"
     token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
-    containers = tuple(
-        _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", token_volumes) for c in pod.spec.containers
+    inits, containers = (
+        tuple(
+            _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", pod.spec, token_volumes) for c in found
+        )
+        for found in (pod.spec.init_containers, pod.spec.containers)
     )
     return PodSpec(
         name=pod.metadata.name,
@@ -58,7 +71,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         restart_policy=RestartPolicy(pod.spec.restart_policy),
         grace_s=float(pod.spec.termination_grace_period_seconds),
         share_process_namespace=pod.spec.share_process_namespace,
-        probes=tuple(_policy_probe(p, containers) for p in rules.probes),
+        probes=tuple(_policy_probe(p, inits + containers) for p in rules.probes),
         backoff=BackoffSpec(
             initial_s=rules.backoff.initial_seconds,
             max_s=rules.backoff.max_seconds,
@@ -69,6 +82,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        security=pod_security(pod.spec.security_context),
+        network=network(pod),
+        init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
         signals=signal_schema.policy(rules.signals),
     )
@@ -97,8 +113,10 @@ def _claim_options(annotations: Mapping[str, str]) -> dict[str, str]:
     return said | ({"o": ",".join(wishes)} if wishes else {})
 
 
-def _container(container: schema.Container, runtime_name: str, token_volumes: set[str]) -> ContainerSpec:
-    ports = tuple(_port(p) for p in container.ports)
+def _container(
+    container: schema.Container, runtime_name: str, pod: schema.Spec, token_volumes: set[str]
+) -> ContainerSpec:
+    ports = tuple(_port(p, host=pod.host_network) for p in container.ports)
     named = {p.name: p.container_port for p in ports if p.name}
     probes = (
         (ProbeType.LIVENESS, container.liveness_probe),
@@ -125,8 +143,12 @@ def _container(container: schema.Container, runtime_name: str, token_volumes: se
         resources=_resources(container.resources),
         probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
         stop_signal=container.lifecycle.stop_signal,
+        post_start=_hook(container.lifecycle.post_start, named),
+        pre_stop=_hook(container.lifecycle.pre_stop, named),
         stdin=container.stdin,
         tty=container.tty,
+        security=security(pod.security_context, container.security_context),
+        restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
 
 
@@ -154,8 +176,10 @@ def _env_from(source: EnvFromSource) -> EnvFrom:
     return EnvFrom(kind, of.name, source.prefix, of.optional)
 
 
-def _port(port: schema.ContainerPort) -> PortSpec:
-    return PortSpec(port.container_port, port.protocol, port.name, port.host_port or None, port.host_ip)
+def _port(port: schema.ContainerPort, *, host: bool) -> PortSpec:
+    # In the host's network every port is the host's, published or not: no other pod can have it.
+    on_host = port.container_port if host else port.host_port or None
+    return PortSpec(port.container_port, port.protocol, port.name, on_host, port.host_ip)
 
 
 def _resources(resources: schema.Resources) -> Resources:
@@ -201,39 +225,89 @@ def _optional(value: int | None) -> float | None:
 def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ...]) -> ProbeSpec:
     host = probe.vantage == "Host"
     named = {p.name: p.host_port or p.container_port if host else p.container_port for c in containers for p in c.ports}
-    target = probe.on_failure["restartContainer"] if isinstance(probe.on_failure, dict) else None
     return ProbeSpec(
         name=probe.name,
         type=ProbeType.POLICY,
-        vantage=Vantage.CONTAINER if probe.exec else Vantage(probe.vantage),
-        handler=_handler(probe, probe.exec, named),
-        container=probe.exec.container if probe.exec else None,
+        vantage=Vantage.CONTAINER if probe.exec and not host else Vantage(probe.vantage),
+        handler=_handler(probe, probe.exec, named, probe.expect),
+        container=(probe.exec.container or None) if probe.exec else None,
         initial_delay_s=float(probe.initial_delay_seconds),
         period_s=float(probe.period_seconds or 10),
         timeout_s=float(probe.timeout_seconds or 1),
         success_threshold=probe.success_threshold or 1,
         failure_threshold=probe.failure_threshold or 3,
         grace_s=_optional(probe.termination_grace_period_seconds),
-        on_failure=FailureAction.RESTART_CONTAINER if target else FailureAction(str(probe.on_failure)),
-        target=target,
+        on_failure=_ladder(probe.on_failure),
     )
 
 
+def _hook(hook: schema.LifecycleHandler | None, named: Ports) -> Hook | None:
+    if hook is None:
+        return None
+    if hook.sleep:
+        return Sleep(float(hook.sleep.seconds))
+    if hook.exec:
+        return ExecCommand(tuple(hook.exec.command))
+    if hook.http_get:
+        # As in the kubelet any answer will do.
+        return replace(_http_get(hook.http_get, named), expect=HttpExpect(status=(100, 599)))
+    raise AssertionError("rules let a hook without a handler pass")
+
+
+def _http_get(get: schema.HttpGet, named: Ports) -> HttpGet:
+    return HttpGet(
+        port=named[get.port] if isinstance(get.port, str) else get.port,
+        path=get.path if get.path.startswith("/") else f"/{get.path}",
+        scheme=get.scheme,
+        host=get.host or None,
+        headers=tuple((h.name, h.value) for h in get.http_headers),
+    )
+
+
+def _ladder(failure: schema.OnFailure) -> Ladder:
+    """Build the ladder; a single step that restarts has the crash back-off for its cool-down."""
+    steps = tuple(_step(step) for step in failure.ladder or [failure])
+    if all(step.action is FailureAction.NONE for step in steps):
+        return Ladder()
+    several, tells = failure.ladder is not None, failure.webhook is not None
+    cooldown_s = failure.cooldown_seconds if failure.cooldown_seconds is not None else 60.0 * (several or tells)
+    reset_s = failure.reset_seconds if failure.reset_seconds is not None else 600.0 * several
+    return Ladder(steps, cooldown_s, reset_s)
+
+
+def _step(step: schema.FailureStep) -> FailureStep:
+    if step.restart_container:
+        return FailureStep(FailureAction.RESTART_CONTAINER, container=step.restart_container)
+    if step.webhook:
+        hook = step.webhook
+        webhook = Webhook(hook.url, float(hook.timeout_seconds), hook.retries)
+        return FailureStep(FailureAction.WEBHOOK, webhook=webhook)
+    return FailureStep(FailureAction(step.word or "None"))
+
+
 def _handler(
-    probe: schema.Probe | schema.PolicyProbe, command: schema.Exec | None, named: Ports
-) -> HttpGet | TcpSocket | ExecCommand:
+    probe: schema.Probe | schema.PolicyProbe,
+    command: schema.Exec | None,
+    named: Ports,
+    expect: Expect | None = None,
+) -> Handler:
     if command:
         return ExecCommand(tuple(command.command))
     if probe.http_get:
-        get = probe.http_get
-        return HttpGet(
-            port=named[get.port] if isinstance(get.port, str) else get.port,
-            path=get.path if get.path.startswith("/") else f"/{get.path}",
-            scheme=get.scheme,
-            host=get.host or None,
-            headers=tuple((h.name, h.value) for h in get.http_headers),
-        )
+        return replace(_http_get(probe.http_get, named), expect=_expect(expect) if expect else None)
     if probe.tcp_socket:
         port = probe.tcp_socket.port
         return TcpSocket(named[port] if isinstance(port, str) else port, probe.tcp_socket.host or None)
+    if probe.grpc:
+        return GrpcCheck(probe.grpc.port, probe.grpc.service)
     raise AssertionError("rules let a probe without a handler pass")
+
+
+def _expect(expect: Expect) -> HttpExpect:
+    return HttpExpect(
+        status=expect.status,
+        body_contains=expect.body_contains,
+        body_matches=expect.body_matches,
+        max_body_bytes=expect.max_body_bytes,
+        within_s=expect.within_seconds,
+    )

@@ -7,6 +7,7 @@ service names) and of the image reference grammar.
 import ipaddress
 import re
 import signal
+from urllib.parse import urlsplit
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -198,3 +199,15 @@ def traced_signal(value: str) -> str:
     if name in {"SIGCHLD", "SIGURG"}:
         raise ValueError(f"must be a signal that podsupd traces, found {value}: it is sent all the time, and left out")
     return name
+
+
+def http_url(value: str) -> str:
+    """Check the URL of a webhook; its own text may be a secret, so no message repeats it."""
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or any(c.isspace() or not c.isprintable() for c in value):
+        raise ValueError("must be a URL as http://host:port/path or https://host/path, found something else")
+    return value

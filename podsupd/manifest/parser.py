@@ -153,9 +153,11 @@ def _runtime_names(built: list[tuple[Document, PodSpec]], report: Report) -> Non
     """Pods and containers share one name space in Podman."""
     taken = {spec.name: f'the pod "{spec.name}"' for _, spec in built}
     for document, spec in built:
-        for index, container in enumerate(spec.containers):
+        fields = [("initContainers", n) for n in range(len(spec.init_containers))]
+        fields += [("containers", n) for n in range(len(spec.containers))]
+        for (field, index), container in zip(fields, spec.every, strict=True):
             name = container.runtime_name
             if name in taken:
                 message = f'its name in Podman, "{name}", is that of {taken[name]} too: rename one'
-                report.error(document, ("spec", "containers", index, "name"), message)
+                report.error(document, ("spec", field, index, "name"), message)
             taken[name] = f'the container "{container.name}" of the pod "{spec.name}"'

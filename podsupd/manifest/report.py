@@ -96,8 +96,9 @@ def _word(detail: Any, raw: str | None) -> str:
             return _one_of(str(context["expected"]), value, what)
         case "too_short":
             return "must have at least one item: add one"
-        case "greater_than_equal":
-            return f"must be at least {context['ge']:g}, found {raw or value}"
+        case "greater_than_equal" | "greater_than":
+            least = f"at least {context['ge']:g}" if "ge" in context else f"more than {context['gt']:g}"
+            return f"must be {least}, found {raw or value}"
         case "less_than_equal":
             return f"must be at most {context['le']:g}, found {raw or value}"
         case "value_error":

@@ -14,6 +14,7 @@ from podsupd.manifest.report import Report, nearest
 from podsupd.manifest.signal_schema import loops
 
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+HOOKS = ("postStart", "preStop")
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 VOLUME_SOURCES_HINT = "hostPath or emptyDir"
 
@@ -33,7 +34,8 @@ class Rules:
         """Check a Pod."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(spec, "containers", ("spec",)))
+        inits = list(_items(spec, "initContainers", ("spec",)))
+        containers = [*_items(spec, "containers", ("spec",)), *inits]
         volumes = list(_items(spec, "volumes", ("spec",)))
         self._unique(containers, "name", "a container")
         self._unique(volumes, "name", "a volume")
@@ -45,25 +47,44 @@ class Rules:
         siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known, siblings)
+        if spec.get("hostNetwork") is True:
+            for path, port in (port for at, c in containers for port in _items(c, "ports", at)):
+                if port.get("hostPort") not in (None, 0, port.get("containerPort")):
+                    what = f"must be {port.get('containerPort')}, its containerPort, in the host's network"
+                    self._error((*path, "hostPort"), f"{what}, found {port['hostPort']}: remove it")
+        for path, container in inits:
+            self._init(path, container)
+
+    def _init(self, path: Path, container: dict[str, Any]) -> None:
+        """Check that an init container that ends by itself asks for nothing that only what goes on running can have."""
+        if container.get("restartPolicy") == "Always":
+            return
+        for field in (*PROBES, "lifecycle"):
+            if container.get(field):
+                way_out = "remove it, or make it a sidecar with restartPolicy: Always"
+                self._error((*path, field), f"an init container ends before the next one starts: {way_out}")
 
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
         self.metadata()
         spec = _mapping(self.root.get("spec"))
-        containers = list(_items(_mapping(pod.value.get("spec")), "containers", ("spec",))) if pod else []
+        containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         probes = list(_items(spec, "probes", ("spec",)))
         self._unique(probes, "name", "a probe")
         for path, probe in probes:
             self._probe(path, probe, [port for _, c in containers for _, port in _items(c, "ports", ())])
             command = _mapping(probe.get("exec"))
-            if command and probe.get("from") == "Host":
-                way_out = "use from: Pod with exec.container, or httpGet or tcpSocket"
-                self._error((*path, "exec"), f"not supported yet from the host: {way_out}")
-            failure = _mapping(probe.get("onFailure"))
+            on_host = probe.get("from") == "Host"
+            if command and on_host and command.get("container"):
+                self._error((*path, "exec", "container"), "the command runs on the host: remove it, or from: Host")
+            elif command and not on_host and not command.get("container"):
+                self._error((*path, "exec"), "container is missing: name it, or write from: Host")
+            if probe.get("expect") is not None and probe.get("httpGet") is None:
+                self._error((*path, "expect"), "only what an httpGet answers can be expected: remove it")
+            self._on_failure((*path, "onFailure"), _mapping(probe.get("onFailure")), known if pod else None)
             if pod:
                 self._reference((*path, "exec", "container"), command.get("container"), known, "container")
-                self._reference((*path, "onFailure"), failure.get("restartContainer"), known, "container")
         backoff = _mapping(spec.get("backoff"))
         first, last = backoff.get("initialSeconds", 10), backoff.get("maxSeconds", 300)
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
@@ -90,6 +111,20 @@ class Rules:
                 what = f"{key[1]} to {key[0]} is already expected something of on line {seen[key]}: keep one of them"
                 self._error(path, what)
             seen.setdefault(key, self.document.line_of(path))
+
+    def _on_failure(self, path: Path, failure: dict[str, Any], known: set[str] | None) -> None:
+        """Check what a failure does; known: the pod's containers, None when the pod is not in the file."""
+        steps = [(path, failure)] if failure else []
+        for at, step in [*steps, *_items(failure, "ladder", path)]:
+            forms = ("restartContainer", "webhook", "ladder") if at is path else ("restartContainer", "webhook")
+            found = [form for form in forms if step.get(form) is not None]
+            if len(found) != 1:
+                has = f"found {_listed(found)}: keep one of them" if found else "found none: add one, or write None"
+                self._error(at, f"a failure does exactly one of {_listed(list(forms))}, {has}")
+            if known is not None:
+                self._reference((*at, "restartContainer"), step.get("restartContainer"), known, "container")
+        if failure.get("restartContainer") is not None and failure.get("resetSeconds") is not None:
+            self._error((*path, "resetSeconds"), "is for a ladder: there is one step only: remove it")
 
     def _stop(self, stop: dict[str, Any], pod: dict[str, Any]) -> None:
         """Say where the pod's own spec is stronger than how it is to be stopped."""
@@ -158,6 +193,10 @@ class Rules:
                 if field == "readinessProbe" and container[field].get("terminationGracePeriodSeconds") is not None:
                     what = "must not be set for a readinessProbe: its failure ends nothing"
                     self._error((*path, field, "terminationGracePeriodSeconds"), what)
+        lifecycle = _mapping(container.get("lifecycle"))
+        for field in HOOKS:
+            if isinstance(lifecycle.get(field), dict):
+                self._hook((*path, "lifecycle", field), lifecycle[field], [port for _, port in ports])
         seen: dict[str, int] = {}
         for at, variable in _items(container, "env", path):
             name = variable.get("name")
@@ -170,18 +209,29 @@ class Rules:
             self._reference((*at, "valueFrom", "resourceFieldRef", "containerName"), of, known, "container")
         self._resources((*path, "resources"), _mapping(container.get("resources")))
 
+    def _hook(self, path: Path, hook: dict[str, Any], ports: list[dict[str, Any]]) -> None:
+        handlers = [name for name in ("exec", "httpGet", "sleep") if hook.get(name) is not None]
+        if len(handlers) != 1 and hook.get("tcpSocket") is None:
+            has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
+            self._error(path, f"a hook has exactly one of exec, httpGet and sleep, {has}")
+        self._port(path, hook, "httpGet", ports)
+
     def _probe(self, path: Path, probe: dict[str, Any], ports: list[dict[str, Any]]) -> None:
         handlers = [name for name in HANDLERS if probe.get(name) is not None]
         if len(handlers) != 1:
             has = f"found {_listed(handlers)}: keep one of them" if handlers else "found none: add one"
-            self._error(path, f"a probe has exactly one of exec, httpGet and tcpSocket, {has}")
-        known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
+            self._error(path, f"a probe has exactly one of exec, httpGet, tcpSocket and grpc, {has}")
         for name in ("httpGet", "tcpSocket"):
-            port = _mapping(probe.get(name)).get("port")
-            if isinstance(port, str) and not port.isdigit() and port not in known:
-                near = nearest(port, known)
-                have = f'did you mean "{near}"?' if near else "name it under ports, or write its number"
-                self._error((*path, name, "port"), f'there is no port of the name "{port}": {have}')
+            self._port(path, probe, name, ports)
+
+    def _port(self, path: Path, holder: dict[str, Any], name: str, ports: list[dict[str, Any]]) -> None:
+        """Check that a port that is named is there."""
+        known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
+        port = _mapping(holder.get(name)).get("port")
+        if isinstance(port, str) and not port.isdigit() and port not in known:
+            near = nearest(port, known)
+            have = f'did you mean "{near}"?' if near else "name it under ports, or write its number"
+            self._error((*path, name, "port"), f'there is no port of the name "{port}": {have}')
 
     def _resources(self, path: Path, resources: dict[str, Any]) -> None:
         limits, requests = _mapping(resources.get("limits")), _mapping(resources.get("requests"))
@@ -196,7 +246,7 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
     """Check that the pods of a file publish no host port twice."""
     seen: list[tuple[int, int, str, str]] = []
     for pod in pods:
-        for path, container in _items(_mapping(pod.value.get("spec")), "containers", ("spec",)):
+        for path, container in _every(pod):
             for at, port in _items(container, "ports", path):
                 number, ip = port.get("hostPort"), port.get("hostIP") or ""
                 protocol = port.get("protocol") or "TCP"
@@ -213,6 +263,12 @@ def host_ports(pods: Iterable[Document], report: Report) -> None:
 
 def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
     return a[:2] == b[:2] and (a[2] == b[2] or not _ANY_ADDRESS.isdisjoint((a[2], b[2])))
+
+
+def _every(pod: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
+    spec = _mapping(pod.value.get("spec"))
+    yield from _items(spec, "initContainers", ("spec",))
+    yield from _items(spec, "containers", ("spec",))
 
 
 def _mapping(value: object) -> dict[str, Any]:

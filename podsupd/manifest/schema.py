@@ -4,13 +4,15 @@ Strict, nothing extra: `fields` has dropped what is ignored before. Rules betwee
 that Kubernetes takes 0 or an empty string for "not set", so does the conversion.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from podsupd.manifest import names
 from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quantity, Seconds, Word
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
+from podsupd.manifest.expect_schema import Expect
+from podsupd.manifest.security_schema import HostAlias, PodDNSConfig, PodSecurityContext, SecurityContext
 from podsupd.manifest.signal_schema import Signals
 
 
@@ -24,12 +26,19 @@ def _port(value: object) -> int | str:
     raise ValueError("must be a number or the name of a port")
 
 
-def _on_failure(value: object) -> str | dict[str, str]:
+def _on_failure(value: object) -> object:
+    """Take the words for mappings; whatever has another shape is refused with all forms."""
     if value in ("None", "RestartPod"):
-        return str(value)
-    if isinstance(value, dict) and list(value) == ["restartContainer"] and isinstance(value["restartContainer"], str):
-        return dict(value)
-    raise ValueError("must be None, RestartPod or {restartContainer: NAME}")
+        return {"word": value}
+    if isinstance(value, dict):
+        return value
+    raise ValueError("must be None, RestartPod, {restartContainer: NAME}, {webhook: {url: URL}} or {ladder: [...]}")
+
+
+def _step(value: object) -> object:
+    if isinstance(value, dict) or value in ("None", "RestartPod"):
+        return _on_failure(value)
+    raise ValueError("must be None, RestartPod, {restartContainer: NAME} or {webhook: {url: URL}}")
 
 
 def _absolute_or_empty(value: str) -> str:
@@ -64,6 +73,13 @@ class TcpSocket(Model):
     host: str = ""
 
 
+class Grpc(Model):
+    """A check of gRPC's health service; its port has no name in Kubernetes either."""
+
+    port: PortNumber
+    service: Annotated[str, Field(max_length=1024)] = ""
+
+
 class Exec(Model):
     """A command in the container."""
 
@@ -81,6 +97,7 @@ class _Numbers(Model):
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=INT32)] | None = None
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
+    grpc: Grpc | None = None
 
 
 class Probe(_Numbers):
@@ -121,10 +138,26 @@ class VolumeMount(Model):
     read_only: bool = False
 
 
+class Sleep(Model):
+    """A pause."""
+
+    seconds: Seconds
+
+
+class LifecycleHandler(Model):
+    """What is done at a moment of a container's life."""
+
+    exec: Exec | None = None
+    http_get: HttpGet | None = None
+    sleep: Sleep | None = None
+
+
 class Lifecycle(Model):
     """What is done at the start and the end of a container."""
 
     stop_signal: Annotated[str, AfterValidator(lambda v: names.stop_signal(v) if v else v)] = ""
+    post_start: LifecycleHandler | None = None
+    pre_stop: LifecycleHandler | None = None
 
 
 class Container(Model):
@@ -145,8 +178,10 @@ class Container(Model):
     readiness_probe: Probe | None = None
     startup_probe: Probe | None = None
     lifecycle: Lifecycle = Lifecycle()
+    security_context: SecurityContext = SecurityContext()
     stdin: bool = False
     tty: bool = False
+    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
 
 
 class HostPath(Model):
@@ -178,10 +213,30 @@ class Spec(Model):
     """The spec of a Pod."""
 
     containers: Annotated[list[Container], Field(min_length=1)]
+    init_containers: list[Container] = []
     volumes: list[Volume] = []
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30
     share_process_namespace: bool = False
+    security_context: PodSecurityContext = PodSecurityContext()
+    host_network: bool = False
+    host_pid: bool = Field(default=False, alias="hostPID")
+    host_ipc: bool = Field(default=False, alias="hostIPC")
+    hostname: Annotated[str, AfterValidator(lambda v: names.dns_label(v) if v else v)] = ""
+    hostname_override: Annotated[str, AfterValidator(lambda v: names.dns_subdomain(v) if v else v)] = ""
+    subdomain: Annotated[str, AfterValidator(lambda v: names.dns_label(v) if v else v)] = ""
+    set_hostname_as_fqdn: bool = Field(default=False, alias="setHostnameAsFQDN")
+    host_aliases: list[HostAlias] = []
+    dns_policy: Literal["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] = ""
+    dns_config: PodDNSConfig = PodDNSConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.dns_policy == "None" and not self.dns_config.nameservers:
+            raise ValueError("dnsPolicy None needs at least one of dnsConfig.nameservers, found none: add one")
+        if self.host_pid and self.share_process_namespace:
+            raise ValueError("hostPID and shareProcessNamespace exclude each other, found both: keep one of them")
+        return self
 
 
 class Metadata(Model):
@@ -203,9 +258,33 @@ class Pod(Model):
 
 
 class PolicyExec(Exec):
-    """A command in a named container."""
+    """A command in a named container, or on the host, which has no name."""
 
-    container: Word
+    container: str = ""
+
+
+class Webhook(Model):
+    """Whom to tell by HTTP."""
+
+    url: Annotated[str, AfterValidator(names.http_url)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 10
+    retries: Annotated[int, Field(ge=0, le=10)] = 3
+
+
+class FailureStep(Model):
+    """What a failure does: a word (as `_on_failure` reads it), or one of the others."""
+
+    word: Literal["None", "RestartPod"] | None = None
+    restart_container: Word | None = None
+    webhook: Webhook | None = None
+
+
+class OnFailure(FailureStep):
+    """One step, or several in order."""
+
+    ladder: Annotated[list[Annotated[FailureStep, BeforeValidator(_step)]], Field(min_length=1)] | None = None
+    cooldown_seconds: Duration | None = None
+    reset_seconds: Duration | None = None
 
 
 class PolicyProbe(_Numbers):
@@ -214,7 +293,8 @@ class PolicyProbe(_Numbers):
     name: Label
     vantage: Literal["Host", "Pod"] = Field("Pod", alias="from")
     exec: PolicyExec | None = None
-    on_failure: Annotated[str | dict[str, str], PlainValidator(_on_failure)] = "None"
+    expect: Expect | None = None
+    on_failure: Annotated[OnFailure, BeforeValidator(_on_failure)] = OnFailure(word="None")
 
 
 class Backoff(Model):

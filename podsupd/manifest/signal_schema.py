@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from podsupd.manifest import names
 from podsupd.manifest.base import Model
-from podsupd.model.signal_policy import Expectation, ForwardRule, ForwardTarget, SignalPolicy
+from podsupd.model import signal_policy as spec
 
 Node = tuple[str, str]
 Where = tuple[str | int, ...]
@@ -32,7 +32,7 @@ class Forward(Model):
     to: Annotated[list[Target], Field(min_length=1)]
 
 
-class Expect(Model):
+class Expectation(Model):
     """What has to follow."""
 
     container: str
@@ -46,18 +46,20 @@ class Signals(Model):
     """Rules on signals."""
 
     forward: list[Forward] = []
-    expect: list[Expect] = []
+    expect: list[Expectation] = []
 
 
-def policy(model: Signals) -> SignalPolicy:
+def policy(model: Signals) -> spec.SignalPolicy:
     """Return what the engine works by."""
-    return SignalPolicy(
+    return spec.SignalPolicy(
         tuple(
-            ForwardRule(rule.container, rule.signal, tuple(ForwardTarget(t.container, t.signal) for t in rule.to))
+            spec.ForwardRule(
+                rule.container, rule.signal, tuple(spec.ForwardTarget(t.container, t.signal) for t in rule.to)
+            )
             for rule in model.forward
         ),
         tuple(
-            Expectation(rule.container, rule.signal, rule.exits, rule.within_seconds, rule.exit_code)
+            spec.Expectation(rule.container, rule.signal, rule.exits, rule.within_seconds, rule.exit_code)
             for rule in model.expect
         ),
     )

@@ -59,6 +59,7 @@ def _later(names: str, way_out: str, *quiet: object) -> dict[str, Field]:
 _NO_SCHEDULER = "a single host has no scheduler"
 _NO_API = "there is no API server to set or read it"
 _REMOVE = "remove it"
+_LINUX = "the pod runs on this host's Linux: remove it"
 _NO_PROVISIONER = "there is no provisioner: the claim is a volume of Podman by its name"
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
 
@@ -73,7 +74,7 @@ _METADATA = {
 }
 
 _POD_SPEC = {
-    **_supported("containers:Container* volumes:Volume*"),
+    **_supported("containers:Container* initContainers:Container* volumes:Volume*"),
     **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace"),
     **_ignored(
         "affinity:Affinity nodeName nodeSelector tolerations:Toleration* schedulingGates:PodSchedulingGate* "
@@ -91,17 +92,10 @@ _POD_SPEC = {
     **_ignored("imagePullSecrets:LocalObjectReference*", "Podman's own auth.json holds the registries' credentials"),
     **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
     **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
-    **_later("initContainers:Container*", "do the step at the start of the container's own command"),
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
-    **_later("hostNetwork", "publish ports with hostPort", False),
-    **_later("hostPID hostIPC", _REMOVE, False),
-    **_later("hostUsers", _REMOVE, True),
-    **_later("hostname hostnameOverride subdomain", "the host name is the pod's name"),
-    **_later("setHostnameAsFQDN", _REMOVE, False),
-    **_later("hostAliases:HostAlias*", "resolve the names by DNS"),
-    **_later("dnsPolicy", "the pod resolves names as Podman is set up to", "ClusterFirst", "Default"),
-    **_later("dnsConfig:PodDNSConfig", "the pod resolves names as Podman is set up to", {}),
-    **_later("securityContext:PodSecurityContext", _REMOVE, {}),
+    **_supported("hostNetwork hostPID hostIPC hostname hostnameOverride subdomain setHostnameAsFQDN"),
+    **_supported("hostAliases:HostAlias* dnsPolicy dnsConfig:PodDNSConfig securityContext:PodSecurityContext"),
+    **_later("hostUsers", "set userns in Podman's containers.conf", True),
     **_later("activeDeadlineSeconds", _REMOVE),
     **_later("resourceClaims:PodResourceClaim*", _REMOVE),
     **_later("resources:ResourceRequirements", "set resources on each container", {}),
@@ -113,21 +107,20 @@ _CONTAINER = {
     **_supported("ports:ContainerPort*"),
     **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
-    **_supported("lifecycle:Lifecycle stdin tty"),
+    **_supported("lifecycle:Lifecycle stdin tty restartPolicy"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
     **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
-    **_later("restartPolicy restartPolicyRules:ContainerRestartRule*", "use the pod's spec.restartPolicy"),
-    **_later("securityContext:SecurityContext", _REMOVE, {}),
+    **_supported("securityContext:SecurityContext"),
+    **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
     **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
 }
 
 _PROBE = {
-    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction"),
+    **_supported("exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction"),
     **_supported("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold"),
     **_supported("terminationGracePeriodSeconds"),
-    **_later("grpc:GRPCAction", "use tcpSocket, or exec with a client in the image"),
 }
 
 _VOLUME = {
@@ -169,12 +162,16 @@ TABLE: dict[str, dict[str, Field]] = {
     "HTTPGetAction": _supported("host httpHeaders:HTTPHeader* path port scheme") | _later("protocol", _REMOVE),
     "HTTPHeader": _supported("name value"),
     "TCPSocketAction": _supported("host port"),
+    "GRPCAction": _supported("port service") | _later("mode", "remove it: without TLS is all that there is"),
     "ExecAction": _supported("command"),
     "Lifecycle": {
-        **_supported("stopSignal"),
-        **_later("postStart:LifecycleHandler", "do the step at the start of the container's own command"),
-        **_later("preStop:LifecycleHandler", "do the step when the container's own command gets its stop signal"),
+        **_supported("stopSignal postStart:LifecycleHandler preStop:LifecycleHandler"),
     },
+    "LifecycleHandler": {
+        **_supported("exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction"),
+        **_later("tcpSocket:TCPSocketAction", "Kubernetes takes it and fails when it is run: use exec or httpGet"),
+    },
+    "SleepAction": _supported("seconds"),
     "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
     "EnvVar": _supported("name value valueFrom:EnvVarSource"),
     "EnvVarSource": {
@@ -197,6 +194,27 @@ TABLE: dict[str, dict[str, Field]] = {
         **_supported("cpu memory"),
         **_ignored("ephemeral-storage", "nothing on the host evicts a pod for its disk"),
     },
+    "PodSecurityContext": {
+        **_supported("appArmorProfile:AppArmorProfile fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser"),
+        **_supported("seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile supplementalGroups sysctls:Sysctl*"),
+        **_ignored("seLinuxChangePolicy", "Podman labels volumes by its own rules"),
+        **_later("supplementalGroupsPolicy", "the image's groups are merged", "Merge"),
+        **_later("windowsOptions:WindowsSecurityContextOptions", _LINUX),
+    },
+    "SecurityContext": {
+        **_supported("allowPrivilegeEscalation appArmorProfile:AppArmorProfile capabilities:Capabilities privileged"),
+        **_supported("procMount readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser"),
+        **_supported("seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile"),
+        **_later("windowsOptions:WindowsSecurityContextOptions", _LINUX),
+    },
+    "AppArmorProfile": _supported("localhostProfile type"),
+    "Capabilities": _supported("add drop"),
+    "SELinuxOptions": _supported("level role type user"),
+    "SeccompProfile": _supported("localhostProfile type"),
+    "Sysctl": _supported("name value"),
+    "HostAlias": _supported("hostnames ip"),
+    "PodDNSConfig": _supported("nameservers options:PodDNSConfigOption* searches"),
+    "PodDNSConfigOption": _supported("name value"),
     "Volume": _VOLUME,
     "HostPathVolumeSource": _supported("path type"),
     "EmptyDirVolumeSource": _supported("medium sizeLimit") | _later("mode", "set it in the container's own command"),
@@ -223,14 +241,20 @@ TABLE: dict[str, dict[str, Field]] = {
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
     "PodPolicySpec": _POLICY_SPEC,
-    "PolicyProbe": _PROBE | _supported("name from onFailure exec:PolicyExec"),
+    "PolicyProbe": _PROBE | _supported("name from onFailure:PolicyOnFailure exec:PolicyExec expect:PolicyExpect"),
+    "PolicyOnFailure": _supported(
+        "restartContainer webhook:PolicyWebhook ladder:PolicyStep* cooldownSeconds resetSeconds"
+    ),
+    "PolicyStep": _supported("restartContainer webhook:PolicyWebhook"),
+    "PolicyWebhook": _supported("url timeoutSeconds retries"),
+    "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
-    "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpect*"),
+    "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpectation*"),
     "PolicyForward": _supported("container signal to:PolicyForwardTarget*"),
     "PolicyForwardTarget": _supported("container signal"),
-    "PolicyExpect": _supported("container signal exits withinSeconds exitCode"),
+    "PolicyExpectation": _supported("container signal exits withinSeconds exitCode"),
     "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
 }
 
@@ -264,40 +288,19 @@ _INNER = {
         "requiredDuringSchedulingIgnoredDuringExecution:PodAffinityTerm*"
     ),
     "FileKeySelector": "key optional path volumeName",
-    "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
-    "SleepAction": "seconds",
-    "GRPCAction": "mode port service",
     "ContainerResizePolicy": "resourceName restartPolicy",
     "ResourceClaim": "name request",
     "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",
     "ContainerRestartRuleOnExitCodes": "operator values",
-    "SecurityContext": (
-        "allowPrivilegeEscalation appArmorProfile:AppArmorProfile capabilities:Capabilities privileged procMount "
-        "readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser seLinuxOptions:SELinuxOptions "
-        "seccompProfile:SeccompProfile windowsOptions:WindowsSecurityContextOptions"
-    ),
-    "AppArmorProfile": "localhostProfile type",
-    "Capabilities": "add drop",
-    "SELinuxOptions": "level role type user",
-    "SeccompProfile": "localhostProfile type",
     "WindowsSecurityContextOptions": "gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName",
     "VolumeDevice": "devicePath name",
-    "PodDNSConfig": "nameservers options:PodDNSConfigOption* searches",
-    "PodDNSConfigOption": "name value",
     "EvictionResponder": "name priority",
-    "HostAlias": "hostnames ip",
     "LocalObjectReference": "name",
     "PodOS": "name",
     "PodReadinessGate": "conditionType",
     "PodResourceClaim": "name resourceClaimName resourceClaimTemplateName",
     "PodSchedulingGate": "name",
     "PodSchedulingGroup": "podGroupName",
-    "PodSecurityContext": (
-        "appArmorProfile:AppArmorProfile fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser "
-        "seLinuxChangePolicy seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile supplementalGroups "
-        "supplementalGroupsPolicy sysctls:Sysctl* windowsOptions:WindowsSecurityContextOptions"
-    ),
-    "Sysctl": "name value",
     "Toleration": "effect key operator tolerationSeconds value",
     "TopologySpreadConstraint": (
         "labelSelector:LabelSelector matchLabelKeys maxSkew minDomains nodeAffinityPolicy nodeTaintsPolicy "

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, PodSpec, StopSpec
+from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class ImageFact:
 class Verdict:
     """What a probe says of an incarnation: passing None until the first result that counts.
 
-    failed: the failure threshold was reached and the prober is on hold until the incarnation changes.
+    failed: the failure threshold of a liveness or startup probe was reached, and the prober is on hold until the
+    incarnation changes.
     """
 
     probe: str
@@ -65,6 +66,23 @@ class Verdict:
     passing: bool | None
     failed: bool = False
     message: str = ""
+
+
+class HookKind(StrEnum):
+    """Kubernetes' two moments in a container's life at which something of the manifest's is done."""
+
+    POST_START = "PostStart"
+    PRE_STOP = "PreStop"
+
+
+@dataclass(frozen=True, slots=True)
+class HookFact:
+    """A hook that this daemon began: how it ended, if it did. failed: a sentence; warning: it could not be run here."""
+
+    incarnation: Incarnation
+    ended: bool = False
+    failed: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,7 @@ class Facts:
     durable: state.db can be written; without it nothing destructive is planned.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
+    hooks: by ``CONTAINER/KIND``.
     """
 
     owner: str
@@ -87,6 +106,7 @@ class Facts:
     causes: Mapping[str, DeathCause] = field(default_factory=dict)
     leftovers: Mapping[str, int] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
+    hooks: Mapping[str, HookFact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +207,31 @@ class PullImage:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Begin a hook of a container's life, which is given up after timeout_s; returns at once, the end is a fact."""
+
+    container_id: str
+    container: str
+    kind: HookKind
+    hook: Hook
+    incarnation: Incarnation
+    timeout_s: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallWebhook:
+    """Have a webhook called about a failed probe; returns at once. step: of how many steps of the probe's ladder."""
+
+    probe: str
+    webhook: Webhook
+    message: str
+    step: int
+    steps: int
+    why: str = ""
+
+
 Action = (
     CreatePod
     | RemovePod
@@ -197,6 +242,8 @@ Action = (
     | RemoveShelter
     | RemoveContainer
     | PullImage
+    | RunHook
+    | CallWebhook
 )
 
 
@@ -206,7 +253,7 @@ class Stop:
 
     step: index in the sequence of signals. sheltered: its other processes are kept in a cgroup of ours.
     sent: the stage's signal went out. Saved as False before: one that was lost between (a newer wish, kill -9 of
-    podsupd) is sent again rather than never.
+    podsupd) is sent again rather than never. signals_at: when the preStop hook had ended, None without one.
     """
 
     incarnation: Incarnation
@@ -218,6 +265,17 @@ class Stop:
     sent: bool = False
     step: int = 0
     sheltered: bool = False
+    signals_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """The postStart hook of an incarnation: began_at is boottime."""
+
+    incarnation: Incarnation
+    began_at: float
+    boot_id: str
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +322,9 @@ class ContainerMemory:
     start. running_since: boottime at which the current incarnation was first seen running. start_requested: an operator
     wants it started whatever its restartPolicy says. pull_asked_at: boottime of the pull that its next creation needs.
     grace_s, stop_spec, stop_signal: the manifest's last word, for a removal when the manifest is gone (Podman keeps
-    those of the creation). stop_signal: empty for what Podman says, the image's.
+    those of the creation). stop_signal: empty for what Podman says, the image's. sidecar: the manifest's last word too,
+    its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
+    current was first seen.
     """
 
     failures: int = 0
@@ -283,6 +343,10 @@ class ContainerMemory:
     grace_s: float | None = None
     stop_spec: StopSpec = field(default_factory=StopSpec)
     stop_signal: str = ""
+    sidecar: int | None = None
+    sandbox: Incarnation | None = None
+    post_start: HookRun | None = None
+    pre_stop: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +360,40 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderMemory:
+    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
+
+    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
+    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
+    step was handed over. Saved as False before: one that was lost between is called again rather than never.
+    """
+
+    ladder: Ladder
+    taken: int
+    at: float
+    boot_id: str
+    incarnation: Incarnation
+    message: str = ""
+    failing: bool = True
+    passing_since: float | None = None
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PodMemory:
-    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers."""
+    """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers.
+
+    initialized: the life of the infra container in which all init containers have done their work. ending_since:
+    boottime at which the pod's containers began to be stopped together; boot_id is that of this time.
+    """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     restart_generation: int = 0
+    ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
+    initialized: Incarnation | None = None
+    ending_since: float | None = None
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,15 @@ class OutOfMemory(NamedTuple):
     pid: int
 
 
-TraceEvent = Generated | Delivered | Forked | Execed | Exited | Attached | OutOfMemory
+class Ended(NamedTuple):
+    """The process connector's word on a thread that ended: its process, and the status as wait(2) gives it."""
+
+    at: int
+    tgid: int
+    status: int
+
+
+TraceEvent = Generated | Delivered | Forked | Execed | Exited | Attached | OutOfMemory | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ class Consequence:
     """What followed: kind is exit (of the target) or signal (that it sent on); after_ms from the signal.
 
     exit_code is None where only the signal that ended it, or nothing, is known. id: of the signal sent on.
+    core_dumped: the kernel wrote a core file.
     """
 
     kind: str
@@ -120,6 +129,7 @@ class Consequence:
     exit_code: int | None = None
     signal: str | None = None
     id: int | None = None
+    core_dumped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +187,18 @@ def _party(value: Party) -> dict[str, Any]:
 
 
 def _consequence(value: Consequence) -> dict[str, Any]:
-    return {
-        "kind": value.kind,
-        "container": value.container,
-        "pid": value.pid,
-        "exit_code": value.exit_code,
-        "signal": value.signal,
-        "after_ms": value.after_ms,
-    } | ({"id": value.id} if value.id is not None else {})
+    return (
+        {
+            "kind": value.kind,
+            "container": value.container,
+            "pid": value.pid,
+            "exit_code": value.exit_code,
+            "signal": value.signal,
+            "after_ms": value.after_ms,
+        }
+        | ({"core_dumped": True} if value.core_dumped else {})
+        | ({"id": value.id} if value.id is not None else {})
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +216,12 @@ class DeathCause:
     """Who ended a container's first process, by the kernel's word.
 
     text: for people (``SIGKILL from host process 'bash' (root)``), beginning with "after" when the process took the
-    signal and exited by itself. origin: of the sender, as in Party. purpose: as in SignalRecord.
-    signal: its name.
+    signal and exited by itself. origin: of the sender, as in Party. purpose: as in SignalRecord. out_of_memory: the
+    kernel killed it for that. signal: its name.
     """
 
     text: str
     origin: str
     purpose: str = ""
+    out_of_memory: bool = False
     signal: str = ""

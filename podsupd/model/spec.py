@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
+from podsupd.model.security import PodSecurity, Security
 from podsupd.model.signal_policy import SignalPolicy
 
 
@@ -47,6 +49,38 @@ class FailureAction(StrEnum):
     NONE = "None"
     RESTART_POD = "RestartPod"
     RESTART_CONTAINER = "RestartContainer"
+    WEBHOOK = "Webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell by an HTTP POST; timeout_s: of each try, retries: further tries after the first."""
+
+    url: str
+    timeout_s: float = 10.0
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FailureStep:
+    """One step of a ladder; container: of RESTART_CONTAINER, webhook: of WEBHOOK."""
+
+    action: FailureAction
+    container: str | None = None
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What failures of a PodPolicy probe bring about, in order; without steps nothing.
+
+    cooldown_s: the least time between two steps. reset_s: how long the probe has to pass for the next failure to begin
+    at the first step again.
+    """
+
+    steps: tuple[FailureStep, ...] = ()
+    cooldown_s: float = 0.0
+    reset_s: float = 0.0
 
 
 class StopScope(StrEnum):
@@ -74,6 +108,21 @@ class StopSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpExpect:
+    """What an answer must be besides in time: status, both ends included; None is 200 to 399, redirects followed.
+
+    body_contains, body_matches: a substring and a regular expression that the first max_body_bytes of the body must
+    hold (empty: anything). within_s: how long the whole answer may take.
+    """
+
+    status: tuple[int, int] | None = None
+    body_contains: str = ""
+    body_matches: str = ""
+    max_body_bytes: int = 65536
+    within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpGet:
     """An HTTP GET; host None means the pod's IP for a container's probe, localhost for a PodPolicy's."""
 
@@ -82,6 +131,7 @@ class HttpGet:
     scheme: str = "HTTP"
     host: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    expect: HttpExpect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +143,46 @@ class TcpSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcCheck:
+    """A Check of gRPC's standard health protocol (``grpc.health.v1.Health``), without TLS; host as HttpGet's None."""
+
+    port: int
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExecCommand:
-    """A command in a container, without a shell."""
+    """A command in a container, or with Vantage.HOST on the host; without a shell."""
 
     command: tuple[str, ...]
+
+
+Handler = HttpGet | TcpSocket | GrpcCheck | ExecCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """A hook that lets time pass."""
+
+    seconds: float
+
+
+Hook = HttpGet | ExecCommand | Sleep
+"""What is done at the start or before the stop of a container."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """One probe; name is unique in the pod (``CONTAINER/liveness``, or the PodPolicy probe's own name).
 
-    container: the container that owns it (for exec: that it runs in); None for pod-level http and tcp probes.
-    grace_s: of the stop that a failure brings about; None: the pod's. on_failure, target: only for PodPolicy probes;
-    target is the container of RESTART_CONTAINER.
+    container: the container that owns it (for exec: that it runs in); None for other pod-level probes.
+    grace_s: of the stop that a failure brings about; None: the pod's. on_failure: only for PodPolicy probes.
     """
 
     name: str
     type: ProbeType
     vantage: Vantage
-    handler: HttpGet | TcpSocket | ExecCommand
+    handler: Handler
     container: str | None = None
     initial_delay_s: float = 0.0
     period_s: float = 10.0
@@ -119,8 +190,7 @@ class ProbeSpec:
     success_threshold: int = 1
     failure_threshold: int = 3
     grace_s: float | None = None
-    on_failure: FailureAction = FailureAction.NONE
-    target: str | None = None
+    on_failure: Ladder = Ladder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +252,7 @@ class ContainerSpec:
     """One container; runtime_name is its name in Podman (``POD-NAME`` or bare).
 
     stop_signal: lifecycle.stopSignal, empty for the image's own. stdin: kept open though nobody writes to it.
+    restart_policy: its own, None for the pod's; an init container with Always is a sidecar.
     """
 
     name: str
@@ -200,6 +271,10 @@ class ContainerSpec:
     stop_signal: str = ""
     stdin: bool = False
     tty: bool = False
+    security: Security = field(default_factory=Security)
+    restart_policy: RestartPolicy | None = None
+    post_start: Hook | None = None
+    pre_stop: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,19 +317,60 @@ class PodSpec:
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
     objects: tuple[ObjectSpec, ...] = ()
+    security: PodSecurity = field(default_factory=PodSecurity)
+    network: Network = field(default_factory=Network)
     after: tuple[str, ...] = ()
     signals: SignalPolicy = field(default_factory=SignalPolicy)
+    init_containers: tuple[ContainerSpec, ...] = ()
+
+    @property
+    def every(self) -> tuple[ContainerSpec, ...]:
+        """All containers: the init containers, sidecars among them, then the others."""
+        return self.init_containers + self.containers
+
+    @property
+    def places(self) -> tuple[tuple[str, ContainerSpec], ...]:
+        """All containers with their YAML paths."""
+        inits = ((f"spec.initContainers[{n}]", c) for n, c in enumerate(self.init_containers))
+        return (*inits, *((f"spec.containers[{n}]", c) for n, c in enumerate(self.containers)))
+
+    @property
+    def sidecars(self) -> tuple[ContainerSpec, ...]:
+        """Init containers that go on running beside the others, in the order of their starts."""
+        return tuple(c for c in self.init_containers if c.restart_policy is RestartPolicy.ALWAYS)
+
+    @property
+    def steps(self) -> tuple[ContainerSpec, ...]:
+        """Init containers that have to end well before the next one is started."""
+        return tuple(c for c in self.init_containers if c.restart_policy is not RestartPolicy.ALWAYS)
+
+    @property
+    def lasting(self) -> tuple[ContainerSpec, ...]:
+        """Containers that a pod in service consists of: sidecars and containers."""
+        return self.sidecars + self.containers
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
         """The containers' probes in order, then the PodPolicy's."""
-        return tuple(p for c in self.containers for p in c.probes) + self.probes
+        return tuple(p for c in self.every for p in c.probes) + self.probes
+
+    @property
+    def hostname(self) -> str:
+        """The host name that its containers see."""
+        return self.network.hostname or self.name
 
     @property
     def published_ports(self) -> tuple[PortSpec, ...]:
         """Ports that the pod publishes on the host."""
-        return tuple(p for c in self.containers for p in c.ports if p.host_port is not None)
+        return tuple(p for c in self.every for p in c.ports if p.host_port is not None)
 
     def container(self, name: str) -> ContainerSpec | None:
         """Return the container of that manifest name."""
-        return next((c for c in self.containers if c.name == name), None)
+        return next((c for c in self.every if c.name == name), None)
+
+    def policy_of(self, container: ContainerSpec) -> RestartPolicy:
+        """Return the restart policy that holds for a container; what an init container ended well is not repeated."""
+        own = container.restart_policy
+        if container.name not in {c.name for c in self.init_containers}:
+            return own or self.restart_policy
+        return own or (RestartPolicy.NEVER if self.restart_policy is RestartPolicy.NEVER else RestartPolicy.ON_FAILURE)

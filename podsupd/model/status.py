@@ -7,7 +7,7 @@ from enum import StrEnum
 from podsupd.model.desired import DesiredFile
 from podsupd.model.observed import ObservedPod
 from podsupd.model.plan import Death
-from podsupd.model.spec import PodSpec, ProbeType, Vantage
+from podsupd.model.spec import PodSpec, ProbeSpec, ProbeType, Vantage
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,27 @@ class ProbeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeRun:
+    """An attempt that somebody asked for; it counts for nothing. result is successful, failed or unknown.
+
+    address, the times and the texts are ports.probing.Detail's, a text that is no UTF-8 with replacement characters.
+    """
+
+    pod: str
+    spec: ProbeSpec
+    result: str
+    message: str
+    warning: str = ""
+    duration_s: float = 0.0
+    address: str = ""
+    connect_s: float | None = None
+    tls_s: float | None = None
+    first_byte_s: float | None = None
+    head: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerStatus:
     """A container as Kubernetes shows it: state is waiting, running or terminated, with reason and message."""
 
@@ -97,6 +118,12 @@ class PodStatus:
     last_good: bool
     stopped: bool
     actions: tuple[str, ...] = ()
+    init_containers: tuple[ContainerStatus, ...] = ()
+
+    @property
+    def every(self) -> tuple[ContainerStatus, ...]:
+        """All containers, the init containers first."""
+        return self.init_containers + self.containers
 
     @property
     def ready(self) -> bool:

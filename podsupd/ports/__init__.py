@@ -2,7 +2,7 @@
 
 from podsupd.ports.control import Control, Meter
 from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters, SignalSender
-from podsupd.ports.probing import Attempt, Prober, ProbeTarget
+from podsupd.ports.probing import Attempt, Detail, Prober, ProbeTarget, WebhookPoster
 from podsupd.ports.runtime import Runtime
 from podsupd.ports.state import History, Persisted, SignalHistory, State
 from podsupd.ports.tracing import ProcessLook, TraceBatch, Tracer
@@ -11,6 +11,7 @@ __all__ = [
     "Attempt",
     "Clock",
     "Control",
+    "Detail",
     "Directory",
     "History",
     "Meter",
@@ -28,4 +29,5 @@ __all__ = [
     "State",
     "TraceBatch",
     "Tracer",
+    "WebhookPoster",
 ]

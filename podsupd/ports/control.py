@@ -9,7 +9,7 @@ from podsupd.model.sending import DrillReport, SignalReport, SignalRequest
 from podsupd.model.signal_policy import Expectation
 from podsupd.model.signals import SignalRecord
 from podsupd.model.spec import ProbeSpec
-from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus
+from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus, ProbeRun
 
 
 class Meter(Protocol):
@@ -110,8 +110,19 @@ class Control(Protocol):
         """Return the removals held, by pod with the reason; with confirm release them."""
         ...
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        """Return our directory's pods of another owner id, with that id; with confirm take the ids for ours.
+
+        Raises StateUnavailable when that cannot be saved.
+        """
+        ...
+
     async def processes(self, pod: str) -> PodProcesses:
         """Return the tree of a pod's processes. Raises ProcessesUnavailable."""
+        ...
+
+    async def run_probe(self, pod: str, probe: str) -> ProbeRun:
+        """Make one attempt of a probe now, which counts for nothing."""
         ...
 
     async def count_processes(self) -> None:

@@ -8,17 +8,27 @@ thread, on any event loop.
 import asyncio
 import os
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 
 REAP_S = 2.0  # what a process gets to end by itself before it is killed
 
 
 class Child:
-    """A started process, leader of a session of its own; ``end`` must be awaited. Raises OSError if it cannot start."""
+    """A started process, leader of a session of its own; ``end`` must be awaited. Raises OSError if it cannot start.
 
-    def __init__(self, arguments: list[str], output: int) -> None:
+    environment: all of it (None: ours). Its directory is ours, or / when an environment is given.
+    """
+
+    def __init__(self, arguments: list[str], output: int, environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=environment,
+            cwd=None if environment is None else "/",
         )
         try:
             self._pidfd = os.pidfd_open(self._process.pid)

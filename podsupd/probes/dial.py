@@ -3,13 +3,16 @@
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from podsupd.errors import ProbeUnrunnable
-from podsupd.model.spec import HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
-from podsupd.ports import ProbeTarget
+from podsupd.model.spec import ProbeSpec, ProbeType, Vantage
+from podsupd.ports import Detail, ProbeTarget
 from podsupd.probes.netns import NamespaceThread
 from podsupd.probes.text import reason
 
@@ -17,6 +20,7 @@ from podsupd.probes.text import reason
 OpenSocket = Callable[[int], Awaitable[socket.socket]]
 
 _LOCALHOST = ("127.0.0.1", "::1")
+_PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,10 @@ class Address:
     port: int
 
 
-def host_of(spec: ProbeSpec, handler: HttpGet | TcpSocket, target: ProbeTarget) -> str:
+def host_of(spec: ProbeSpec, host: str | None, target: ProbeTarget) -> str:
     """Return the host that a probe dials: its own, else the pod's IP for a container's probe, else localhost."""
-    if handler.host:
-        return handler.host
+    if host:
+        return host
     return "localhost" if spec.type is ProbeType.POLICY or not target.ip else target.ip
 
 
@@ -40,9 +44,9 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
-def opener(spec: ProbeSpec, target: ProbeTarget, namespaces: NamespaceThread) -> OpenSocket:
-    """Return what opens sockets at the probe's vantage."""
-    if spec.vantage is Vantage.HOST:
+def opener(vantage: Vantage, target: ProbeTarget, namespaces: NamespaceThread) -> OpenSocket:
+    """Return what opens sockets at a vantage: the host, or the pod."""
+    if vantage is Vantage.HOST:
         return _open_here
 
     async def open_there(family: int) -> socket.socket:
@@ -60,20 +64,62 @@ async def _open_here(family: int) -> socket.socket:
         raise ProbeUnrunnable(f"cannot open a socket: {reason(error)}") from error
 
 
-async def addresses(host: str, port: int) -> list[Address]:
+async def connect(host: str, port: int, open_socket: OpenSocket, detail: Detail) -> socket.socket:
+    """Return a socket that is connected to the first address that accepts; raises the first address' OSError."""
+    first: OSError | None = None
+    tried: list[str] = []
+    for address in await addresses(host, port):
+        tried.append(host_port(address.host, port))
+        detail.address = tried[-1]
+        try:
+            sock = await open_socket(address.family)
+        except OSError as error:
+            first = first or error
+            continue
+        try:
+            began = time.monotonic()
+            await _reach(sock, (address.host, port))
+        except OSError as error:
+            sock.close()
+            first = first or error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            detail.connect_s = time.monotonic() - began
+            return sock
+    detail.address = ", ".join(tried)
+    raise first or OSError(f"{host} has no address")
+
+
+async def _reach(sock: socket.socket, place: tuple[str, int]) -> None:
+    code = sock.connect_ex(place)
+    if code in _PENDING:
+        code = sock.connect_ex(place)  # over loopback and veth the answer is there already
+    if code in _PENDING:
+        await asyncio.get_running_loop().sock_connect(sock, place)
+    elif code not in {0, errno.EISCONN}:
+        raise OSError(code, os.strerror(code))
+
+
+async def addresses(host: str, port: int) -> tuple[Address, ...]:
     """Return the addresses of a host in the order to try them; raises OSError (gaierror) when the name has none.
 
-    localhost is 127.0.0.1, then ::1, whatever /etc/hosts says: that of the host is not that of the pod.
+    localhost is 127.0.0.1, then ::1, whatever /etc/hosts says: that of the host is not that of the pod. A name is
+    looked up with the host's resolver from any vantage.
     """
-    if host.lower() == "localhost":
-        return [_numeric(ip, port) for ip in _LOCALHOST]
+    numeric = _numeric(host, port)
+    if numeric:
+        return numeric
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(Address(family, str(sockaddr[0]), port) for family, _, _, _, sockaddr in found)
+
+
+@lru_cache(maxsize=1024)
+def _numeric(host: str, port: int) -> tuple[Address, ...]:
+    """Return what needs no resolver, empty for a name."""
     try:
-        return [_numeric(host.strip("[]"), port)]
+        hosts = _LOCALHOST if host.lower() == "localhost" else (str(ipaddress.ip_address(host.strip("[]"))),)
     except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return [Address(family, str(sockaddr[0]), port) for family, _, _, _, sockaddr in found]
-
-
-def _numeric(ip: str, port: int) -> Address:
-    version = ipaddress.ip_address(ip).version
-    return Address(socket.AF_INET if version == 4 else socket.AF_INET6, ip, port)  # noqa: PLR2004  the version
+        return ()
+    return tuple(Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip, port) for ip in hosts)

@@ -8,7 +8,6 @@ other ``args``. Sources: runc-exec(8), crun(1), the OCI runtime specification's 
 import asyncio
 import json
 import os
-import shlex
 import shutil
 import signal
 import tempfile
@@ -18,13 +17,13 @@ from pathlib import Path
 
 from podsupd.errors import PodmanError, ProbeUnrunnable
 from podsupd.model.spec import ExecCommand
-from podsupd.ports import ProbeTarget, Runtime
+from podsupd.ports import Detail, ProbeTarget, Runtime
 from podsupd.probes import tree
 from podsupd.probes.child import Child
+from podsupd.probes.command import OUTPUT_LIMIT, answer, late, mark, shown
 from podsupd.probes.output import Output
-from podsupd.probes.text import clean, reason, seconds
+from podsupd.probes.text import clean, reason
 
-OUTPUT_LIMIT = 4096  # bytes of stdout and stderr that are kept
 REST_SLACK_S = 5.0  # what Podman's exec may take to report its own time-out
 STATE_LIMIT = 65536  # bytes of the runtime's word on a container's state, mostly its annotations
 RUNTIMES = ("runc", "crun")  # whose command line and state directory are known
@@ -48,7 +47,9 @@ class ExecProbe:
         self._scratch = scratch
         self._rootless = rootless
 
-    async def attempt(self, handler: ExecCommand, target: ProbeTarget, timeout_s: float) -> tuple[bool, str]:
+    async def attempt(
+        self, handler: ExecCommand, target: ProbeTarget, timeout_s: float, detail: Detail
+    ) -> tuple[bool, str]:
         """Run the command; return whether it exited with 0 in time, and a sentence.
 
         Raises ProbeUnrunnable when the container is not running, or Podman cannot be asked.
@@ -57,10 +58,12 @@ class ExecProbe:
             raise ProbeUnrunnable(f"cannot run {shown(handler)}: the container is not running")
         direct = await asyncio.to_thread(find, target, rootless=self._rootless)
         if direct is None:
-            return await self._by_podman(handler, target, timeout_s)
-        return await self._by_runtime(direct, handler, target, timeout_s)
+            return await self._by_podman(handler, target, timeout_s, detail)
+        return await self._by_runtime(direct, handler, target, timeout_s, detail)
 
-    async def _by_podman(self, handler: ExecCommand, target: ProbeTarget, timeout_s: float) -> tuple[bool, str]:
+    async def _by_podman(
+        self, handler: ExecCommand, target: ProbeTarget, timeout_s: float, detail: Detail
+    ) -> tuple[bool, str]:
         try:
             async with asyncio.timeout(timeout_s + REST_SLACK_S):
                 result = await self._runtime.exec(target.container_id, handler.command, timeout_s)
@@ -68,10 +71,11 @@ class ExecProbe:
             return False, late(handler, timeout_s)
         except PodmanError as error:
             raise ProbeUnrunnable(f"cannot run {shown(handler)}: {error}") from error
-        return answer(handler, result.exit_code, result.output)
+        detail.output = result.output.encode()[:OUTPUT_LIMIT]
+        return answer(handler, result.exit_code, detail.output)
 
     async def _by_runtime(
-        self, direct: Direct, handler: ExecCommand, target: ProbeTarget, timeout_s: float
+        self, direct: Direct, handler: ExecCommand, target: ProbeTarget, timeout_s: float, detail: Detail
     ) -> tuple[bool, str]:
         try:
             folder = Path(await asyncio.to_thread(prepare, self._scratch, direct, handler))
@@ -80,9 +84,9 @@ class ExecProbe:
         try:
             with Output(OUTPUT_LIMIT) as output:
                 code = await self._run(direct, folder, target.container_id, output, timeout_s)
-                said = output.so_far()
+                detail.output = said = output.so_far()
             if code is None:
-                return False, late(handler, timeout_s)
+                return False, late(handler, timeout_s, said)
             if code < 0:
                 raise ProbeUnrunnable(f"cannot run {shown(handler)}: {direct.binary} died of {_signal(-code)}")
             if code != 0 and not (folder / "pid").exists():
@@ -109,7 +113,7 @@ class ExecProbe:
         finally:
             try:
                 if not runtime.ended:
-                    await asyncio.to_thread(tree.kill_exec, runtime.pid, _pid(folder), container_id)
+                    await asyncio.to_thread(tree.kill_exec, runtime.pid, _pid(folder), container_id, mark(folder.name))
             finally:
                 await runtime.end()
 
@@ -152,7 +156,13 @@ def _state_dirs(name: str) -> list[str]:
 def prepare(scratch: Path, direct: Direct, handler: ExecCommand) -> str:
     """Write the OCI process section of the command into a new folder; return the folder."""
     folder = tempfile.mkdtemp(prefix="exec-", dir=scratch)
-    process = {**direct.process, "args": list(handler.command), "terminal": False}
+    environment = direct.process.get("env")
+    process = {
+        **direct.process,
+        "args": list(handler.command),
+        "env": [*(environment if isinstance(environment, list) else ()), mark(Path(folder).name)],
+        "terminal": False,
+    }
     process.pop("consoleSize", None)
     (Path(folder) / "process.json").write_text(json.dumps(process))
     return folder
@@ -175,23 +185,6 @@ async def _status(direct: Direct, container_id: str) -> str:
             return str(json.loads(output.so_far())["status"])
         except (ValueError, KeyError, TypeError):
             return "gone"
-
-
-def answer(handler: ExecCommand, code: int, output: bytes | str) -> tuple[bool, str]:
-    """Return the result of a command that ended, with what it printed."""
-    said = clean(output)
-    result = f"{shown(handler)} exited with {code}"
-    return code == 0, f"{result}: {said}" if said else result
-
-
-def late(handler: ExecCommand, timeout_s: float) -> str:
-    """Return the sentence for a command that did not end in time."""
-    return f"cannot run {shown(handler)}: timed out after {seconds(timeout_s)}"
-
-
-def shown(handler: ExecCommand) -> str:
-    """Return a command as a shell would take it, shortened."""
-    return f"`{clean(shlex.join(handler.command), 120)}`"
 
 
 def _signal(number: int) -> str:

@@ -1,40 +1,77 @@
 """The httpGet probe, with the kubelet's rules (``pkg/probe/http``).
 
-Success is 200 to 399; the certificate is not verified; no proxy, no cookies, no reuse of connections; redirects are
-followed on the same host only, and one to another host is a success with a warning.
+Success is 200 to 399 unless the probe expects something else; the certificate is not verified; no proxy, no cookies, no
+reuse of connections; redirects are followed on the same host only, and one to another host is a success with a warning.
+
+The parser is llhttp (httptools), on a plain socket: a client made for many requests spends ten times as long on the
+first of a session, and a probe is always the first.
 """
 
-import socket
-from http import HTTPStatus
+import time
+from functools import lru_cache
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDict
+import httptools
 from yarl import URL
 
 from podsupd.errors import ProbeUnrunnable
 from podsupd.model.spec import HttpGet
-from podsupd.probes.dial import Address, OpenSocket, addresses, host_port
+from podsupd.ports import Detail
+from podsupd.probes.dial import OpenSocket, host_port
+from podsupd.probes.expect import FINE, Answer, expected, limit_of, met
 from podsupd.probes.text import clean, reason
+from podsupd.probes.wire import HandshakeError, Wire, reach
 
-BODY_LIMIT = 10 * 1024  # bytes, as the kubelet reads
-HEADER_LIMIT = 64 * 1024  # bytes a line; aiohttp's own 8 KiB refuses what a kubelet accepts
+HEAD_SHOWN = 4096  # bytes of an answer's head that are kept to be shown
+HEAD_LIMIT = 1024 * 1024  # bytes; Go's client, and so a kubelet, takes ten times that
 MAX_REDIRECTS = 10  # as Go's client
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
+_SWITCHING = 101
+_FINAL = 200  # what is below is followed by the answer itself (RFC 9110, 15.2)
+# What Go's parser takes too: a name with odd characters, a bare line feed, a space after a chunk's size.
+_LENIENT = {
+    "lenient_headers": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_spaces_after_chunk_size": True,
+}
 
 
-async def get(handler: HttpGet, host: str, user_agent: str, open_socket: OpenSocket) -> tuple[bool, str, str]:
+class _FailedError(Exception):
+    """There was no answer, or none that can be read; the message says why."""
+
+
+async def get(
+    handler: HttpGet, host: str, user_agent: str, open_socket: OpenSocket, detail: Detail
+) -> tuple[bool, str, str]:
     """Make one GET; return the result, a sentence and a warning (or an empty one).
 
     Raises ProbeUnrunnable when the request cannot be written; the caller limits the time.
     """
-    headers = CIMultiDict(handler.headers)
-    headers.setdefault("User-Agent", user_agent)
-    headers.setdefault("Accept", "*/*")
+    began = time.monotonic()
     try:
-        return await _follow(URL(url_text(handler, host)), headers, open_socket)
+        url, shown, request = _prepare(handler, host, user_agent)
     except ValueError as error:  # a header or path that no request can hold
         raise ProbeUnrunnable(f"cannot write the request to {host}:{handler.port}: {clean(str(error))}") from error
+    start = shown
+    for _ in range(MAX_REDIRECTS + 1):
+        try:
+            answer = await _exchange(url, request, open_socket, detail, limit_of(handler.expect))
+        except _FailedError as error:
+            return False, f"cannot GET {start}: {error}", ""
+        except OSError as error:
+            return False, f"cannot GET {start}: {reason(error)}", ""
+        if answer.status in _FOLLOWED and answer.location and not expected(handler.expect, answer.status):
+            try:
+                following = url.join(URL(answer.location))
+                if following.host == url.host and following.scheme in {"http", "https"}:
+                    url, shown = following, str(following)
+                    request = _request(url, handler.headers, user_agent)
+                    continue
+            except ValueError:  # nowhere that anybody could follow it to
+                pass
+            warning = f"redirected to another host, not followed: {clean(answer.location)}"
+            return True, f"GET {start} answered {answer.status}", warning
+        return *await met(handler.expect or FINE, answer, f"GET {shown}", time.monotonic() - began), ""
+    return False, f"cannot GET {start}: it redirects more than {MAX_REDIRECTS} times", ""
 
 
 def url_text(handler: HttpGet, host: str) -> str:
@@ -43,136 +80,109 @@ def url_text(handler: HttpGet, host: str) -> str:
     return f"{handler.scheme.lower()}://{host_port(host, handler.port)}{path}"
 
 
-async def _follow(start: URL, headers: CIMultiDict[str], open_socket: OpenSocket) -> tuple[bool, str, str]:
-    url = start
-    for _ in range(MAX_REDIRECTS + 1):
-        try:
-            status, location = await _request(url, headers, open_socket)
-        except _Broken as error:
-            return False, f"cannot GET {start}: {_cause(error.error)}", ""
-        except (aiohttp.ClientError, OSError) as error:
-            return False, f"cannot GET {start}: {_cause(error)}", ""
-        if status in _FOLLOWED and location:
-            following = url.join(URL(location))
-            if following.host != start.host or following.scheme not in {"http", "https"}:
-                return True, _answer(start, status), f"redirected to another host, not followed: {clean(location)}"
-            url = following
-            continue
-        return HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST, _answer(url, status), ""
-    return False, f"cannot GET {start}: it redirects more than {MAX_REDIRECTS} times", ""
+@lru_cache(maxsize=1024)
+def _prepare(handler: HttpGet, host: str, user_agent: str) -> tuple[URL, str, bytes]:
+    url = URL(url_text(handler, host))
+    return url, str(url), _request(url, handler.headers, user_agent)
 
 
-def _answer(url: URL, status: int) -> str:
-    sentence = f"GET {url} answered {status}"
-    return sentence if HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST else f"{sentence}, not 200 to 399"
-
-
-async def _request(url: URL, headers: CIMultiDict[str], open_socket: OpenSocket) -> tuple[int, str]:
-    """Make one request to the first address that accepts a connection; return status and Location."""
+def _request(url: URL, headers: tuple[tuple[str, str], ...], user_agent: str) -> bytes:
+    """Return a request's bytes; raises ValueError when it cannot be one."""
     if url.host is None or url.port is None:
         raise ValueError(f"no host or port in {url}")
-    first: aiohttp.ClientConnectorError | OSError | None = None
-    for address in await addresses(url.host, url.port):
-        try:
-            sock = await open_socket(address.family)
-        except OSError as error:
-            first = first or error
-            continue
-        try:
-            return await _exchange(url, headers, address, sock)
-        except aiohttp.ClientSSLError:
-            raise
-        except aiohttp.ClientConnectorError as error:
-            first = first or error
-    raise first or OSError(f"{url.host} has no address")
+    place = host_port(url.host, url.port)
+    defaults = {"Host": url.host_subcomponent if url.is_default_port() else place, "User-Agent": user_agent}
+    defaults["Accept"] = "*/*"
+    given = {name.lower() for name, _ in headers}
+    lines = [(name, value) for name, value in defaults.items() if name.lower() not in given]
+    head = [f"GET {url.raw_path_qs} HTTP/1.1", *(f"{n}: {v}" for n, v in (*lines, *headers)), "Connection: close"]
+    if any(set("\r\n\0") & set(line) for line in head):
+        raise ValueError("a line break in a header")
+    return "\r\n".join([*head, "", ""]).encode()
 
 
-async def _exchange(url: URL, headers: CIMultiDict[str], address: Address, sock: socket.socket) -> tuple[int, str]:
-    spare = [sock]
-    connector = aiohttp.TCPConnector(
-        resolver=_Fixed(address),
-        socket_factory=lambda _: spare.pop(),
-        use_dns_cache=False,
-        happy_eyeballs_delay=None,  # one address, one socket
-        force_close=True,
-        ssl=False,
-    )
+async def _exchange(url: URL, request: bytes, open_socket: OpenSocket, detail: Detail, body_limit: int) -> Answer:
+    """Make one request to the first address that accepts a connection."""
+    host, port = str(url.host), int(url.port or 0)
     try:
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),  # the caller's deadline covers all of the attempt
-                skip_auto_headers=("Accept-Encoding", "User-Agent", "Accept"),
-                auto_decompress=False,
-                trust_env=False,
-                middlewares=(_once,),
-                max_line_size=HEADER_LIMIT,
-                max_field_size=HEADER_LIMIT,
-            ) as session,
-            session.get(url, headers=headers, allow_redirects=False) as response,
-        ):
-            left = BODY_LIMIT
-            while left > 0 and (chunk := await response.content.read(left)):
-                left -= len(chunk)
-            return response.status, response.headers.get("Location", "")
-    finally:
-        # What aiohttp took it also closes, and later than here: closing it twice could hit a descriptor made since.
-        for unused in spare:
-            unused.close()
+        wire = await reach(host, port, open_socket, detail, tls=url.scheme == "https")
+    except HandshakeError as error:
+        raise _FailedError(f"TLS handshake failed: {clean(str(error))}") from error
+    with wire:
+        sent = time.monotonic()
+        await wire.send(request)
+        return await _read(wire, sent, detail, body_limit)
 
 
-class _Broken(Exception):  # noqa: N818  not an error of ours: it carries one past aiohttp
-    """Carries a connection's error past aiohttp's retry."""
-
-    def __init__(self, error: aiohttp.ClientError) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Make a request at most once: aiohttp would repeat a GET whose connection broke, and a probe must see that."""
+async def _read(wire: Wire, sent: float, detail: Detail, body_limit: int) -> Answer:
+    taken = _Taken(body_limit)
+    parser = httptools.HttpResponseParser(taken)
+    parser.set_dangerous_leniencies(**_LENIENT)
+    head = bytearray()
     try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Broken(error) from error
+        while not taken.enough():
+            data = await wire.receive()
+            if not head:
+                detail.first_byte_s = time.monotonic() - sent if data else None
+            if not taken.in_body:
+                head += data
+            if not data:
+                if not head:
+                    raise _FailedError("the server closed the connection without an answer")
+                if not taken.in_body or taken.framed:
+                    raise _FailedError("the answer broke off")
+                break  # without a length the end of the connection is the end of the body
+            parser.feed_data(data)
+            if taken.enough() and parser.get_status_code() < _FINAL:
+                taken.on_message_begin()
+            if not taken.in_body and len(head) > HEAD_LIMIT:
+                raise _FailedError(f"the answer is not HTTP: its head is longer than {HEAD_LIMIT} bytes")
+    except httptools.HttpParserUpgrade:
+        pass  # to something that is not HTTP: 101 is the answer
+    except httptools.HttpParserError as error:
+        if not taken.enough():  # what comes after an answer that is whole does not matter
+            raise _FailedError(f"the answer is not HTTP: {clean(str(error))}") from error
+    detail.head = bytes(head.partition(b"\r\n\r\n")[0][:HEAD_SHOWN])
+    return Answer(parser.get_status_code(), taken.location.decode(errors="replace"), bytes(taken.body))
 
 
-class _Fixed(AbstractResolver):
-    """Answers every name with the one address that the socket at hand is for."""
+class _Taken:
+    """What was taken in of an answer; httptools calls it.
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    in_body: the head is complete. framed: it says how long the body is.
+    """
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        del family
-        a = self._address
-        return [
-            ResolveResult(hostname=host, host=a.host, port=port, family=a.family, proto=0, flags=socket.AI_NUMERICHOST)
-        ]
+    def __init__(self, body_limit: int) -> None:
+        self._limit = body_limit
+        self.on_message_begin()
 
-    async def close(self) -> None:
-        """Nothing is held."""
+    def enough(self) -> bool:
+        """Say whether no more of it is needed."""
+        return self._enough
 
+    def on_message_begin(self) -> None:
+        """Begin anew: what came before was not the final answer yet."""
+        self.location = b""
+        self.body = bytearray()
+        self.in_body = self.framed = self._enough = False
 
-def _cause(error: Exception) -> str:
-    """Return why a request failed, for a person."""
-    match error:
-        case aiohttp.ClientSSLError():
-            return f"TLS handshake failed: {clean(str(error.os_error))}"
-        case aiohttp.ClientConnectorError():
-            return reason(error.os_error)
-        case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without an answer"
-        case aiohttp.ClientPayloadError():
-            return "the answer broke off"
-        case aiohttp.ClientResponseError():
-            return f"the answer is not HTTP: {clean(error.message)}"
-        case OSError():
-            return reason(error)
-        case _:
-            return clean(str(error)) or type(error).__name__
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what decides how to go on."""
+        key = name.lower()
+        if key == b"location":
+            self.location = value
+        elif key in {b"content-length", b"transfer-encoding"}:
+            self.framed = True
+
+    def on_headers_complete(self) -> None:
+        """Note that the body follows."""
+        self.in_body = True
+
+    def on_body(self, chunk: bytes) -> None:
+        """Keep as much as is wanted."""
+        self.body += chunk[: self._limit - len(self.body)]
+        self._enough = self._enough or len(self.body) >= self._limit
+
+    def on_message_complete(self) -> None:
+        """Note that it is whole."""
+        self._enough = True

@@ -53,26 +53,27 @@ def descendants(root: int, processes: dict[int, Process]) -> set[int]:
     return found
 
 
-def kill_exec(runtime_pid: int, exec_pid: int, container_id: str) -> None:
-    """Kill an exec of the OCI runtime and everything that it started; the runtime is a child that is not reaped yet.
+def kill_exec(root: int, exec_pid: int, place: str, mark: str) -> None:
+    """Kill a command and everything that it started; root is a child of ours that is not reaped yet.
 
-    That is the runtime's descendants, and in the container's cgroup whoever is in a session of theirs: a background
-    process whose parent has gone belongs to the pod's PID 1, but keeps its session. exec_pid: the process that the
-    runtime reported (0: none yet); it may be gone already, and its session still there. The runtime is stopped first,
-    or it could start the command just after we looked, and killed last.
+    That is root's descendants, and in the cgroup whose path holds ``place`` (a container's id; empty: anywhere) whoever
+    is in a session of theirs, or has ``mark`` (NAME=VALUE, which the command was given) in its environment: a
+    background process whose parent has gone belongs to somebody else's PID 1, but keeps its session, or else its
+    environment. exec_pid: the process that the runtime reported (0: none yet); it may be gone already, and its session
+    still there. root is stopped first, or it could start the command just after we looked, and killed last.
     """
-    os.kill(runtime_pid, signal.SIGSTOP)
+    os.kill(root, signal.SIGSTOP)
     try:
-        _kill_below(runtime_pid, {exec_pid} - {0}, container_id)
+        _kill_below(root, {exec_pid} - {0}, place, mark)
     finally:
-        os.kill(runtime_pid, signal.SIGKILL)
+        os.kill(root, signal.SIGKILL)
 
 
-def _kill_below(runtime_pid: int, sessions: set[int], container_id: str) -> None:
+def _kill_below(root: int, sessions: set[int], place: str, mark: str) -> None:
     killed: dict[Process, int] = {}
     try:
         for _ in range(MAX_ROUNDS):
-            found = _find(runtime_pid, sessions, container_id)
+            found = _find(root, sessions, place, mark)
             if found <= killed.keys():
                 break
             for process in found - killed.keys():
@@ -85,27 +86,29 @@ def _kill_below(runtime_pid: int, sessions: set[int], container_id: str) -> None
             os.close(pidfd)
 
 
-def _find(runtime_pid: int, sessions: set[int], container_id: str) -> set[Process]:
-    """Return who has to go; sessions of the runtime's descendants are added to ``sessions``."""
+def _find(root: int, sessions: set[int], place: str, mark: str) -> set[Process]:
+    """Return who has to go; sessions of root's descendants are added to ``sessions``."""
     processes = {p.pid: p for p in map(read, _pids()) if p is not None and p.state not in {"Z", "X"}}
-    below = descendants(runtime_pid, processes)
+    below = descendants(root, processes)
     sessions |= {processes[pid].session for pid in below} - {0, os.getsid(0)}
-    return {
-        p
-        for p in processes.values()
-        if p.pid in below or (p.session in sessions and _in_container(p.pid, container_id))
-    }
+
+    def started(process: Process) -> bool:
+        if process.pid == root or place.encode() not in _read(process.pid, "cgroup"):
+            return False
+        return process.session in sessions or mark.encode() in _read(process.pid, "environ").split(b"\0")
+
+    return {p for p in processes.values() if p.pid in below or started(p)}
 
 
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208  names, by the hundred
 
 
-def _in_container(pid: int, container_id: str) -> bool:
+def _read(pid: int, file: str) -> bytes:
     try:
-        return container_id in Path(f"/proc/{pid}/cgroup").read_text(errors="replace")
+        return Path(f"/proc/{pid}/{file}").read_bytes()
     except OSError:
-        return False
+        return b""
 
 
 def _kill(process: Process) -> int | None:

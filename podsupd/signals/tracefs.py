@@ -21,6 +21,7 @@ from podsupd.ports import TraceBatch
 from podsupd.signals import pages
 from podsupd.signals.formats import EVENTS, OPTIONAL, Decoder, Layout, parse_format
 from podsupd.signals.merge import Merge, Record
+from podsupd.signals.statuses import Statuses
 
 logger = log.get("tracer")
 
@@ -66,6 +67,7 @@ class TracefsTracer:
         self._decoder: Decoder | None = None
         self._fds: list[int] = []
         self._page = PAGE
+        self._statuses = Statuses()
         self._merge = Merge()
         self._cut = False
         self._opening = threading.Lock()
@@ -121,6 +123,7 @@ class TracefsTracer:
             if name.startswith("signal/"):
                 self._write(f"events/{name}/filter", quiet)
             self._write(f"events/{name}/enable", "1")
+        self._statuses.open()
 
     def _write(self, name: str, text: str) -> None:
         if self._instance is not None:
@@ -136,6 +139,7 @@ class TracefsTracer:
         for fd in self._fds:
             os.close(fd)
         self._fds = []
+        self._statuses.close()
         if self._instance is not None:
             instance, self._instance = self._instance, None
             try:
@@ -212,6 +216,9 @@ class TracefsTracer:
         return TraceBatch(self._events(ready), until, self._overrun() if missed else 0)
 
     def _events(self, ready: list[Record]) -> Iterator[TraceEvent]:
+        # The kernel tells how a process ended some microseconds after the trace tells that it did: read now, it is
+        # there for every end of this batch.
+        yield from self._statuses.read()
         # Lazily, one after the other: a fork adds to ``watched`` before the child's first signal is tested.
         if self._decoder is None:
             return

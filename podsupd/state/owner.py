@@ -11,11 +11,12 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from podsupd.errors import FatalError
+from podsupd.errors import FatalError, StateUnavailable
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -23,7 +24,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class Claim:
     """The locks of a running podsupd and its owner id; leaving the context, or dying, frees them.
 
-    owner_id: 32 hex digits. manifests_locked: False while the manifest directory does not exist (see relock).
+    owner_id: 32 hex digits, the label of what is made. adopted: ids that an operator said are ours as well.
+    manifests_locked: False while the manifest directory does not exist (see relock).
     """
 
     def __init__(self, state_dir: str, manifests_dir: str) -> None:
@@ -33,7 +35,9 @@ class Claim:
         self._state_fd = _lock_state(self._state_dir)
         try:
             self.relock()
-            self.owner_id = _owner_id(self._state_dir, os.path.realpath(manifests_dir))
+            self._realpath = os.path.realpath(manifests_dir)
+            self.owner_id, *adopted = _owner_ids(self._state_dir, self._realpath)
+            self.adopted = frozenset(adopted)
         except BaseException:
             self.close()
             raise
@@ -73,6 +77,17 @@ class Claim:
         if old is not None:
             os.close(old)
         return True
+
+    def adopt(self, owners: Iterable[str]) -> None:
+        """Take what carries these owner ids for ours from now on: saved when this returns, else StateUnavailable."""
+        adopted = self.adopted | (set(owners) - {self.owner_id})
+        path = self._state_dir / "owner.json"
+        try:
+            _write_owners(path, {**(_read_owners(path) or {}), self._realpath: [self.owner_id, *sorted(adopted)]})
+        except FatalError as error:
+            # At the start nothing goes without it; now the daemon goes on, with the pods as strange as before.
+            raise StateUnavailable(str(error)) from error
+        self.adopted = adopted
 
     def close(self) -> None:
         """Free the locks."""
@@ -159,7 +174,7 @@ def _has_open(pid: str, wanted: os.stat_result) -> bool:
     return False
 
 
-def _owner_id(state_dir: Path, manifests: str) -> str:
+def _owner_ids(state_dir: Path, manifests: str) -> list[str]:
     path = state_dir / "owner.json"
     owners = _read_owners(path)
     if owners is None:
@@ -170,13 +185,16 @@ def _owner_id(state_dir: Path, manifests: str) -> str:
             )
         owners = {}
     if manifests not in owners:
-        owners[manifests] = uuid.uuid4().hex
+        owners[manifests] = [uuid.uuid4().hex]
         _write_owners(path, owners)
     return owners[manifests]
 
 
-def _read_owners(path: Path) -> dict[str, str] | None:
-    """Return manifest directory -> owner id, None when there is no file."""
+def _read_owners(path: Path) -> dict[str, list[str]] | None:
+    """Return manifest directory -> our owner id and those we adopted, None when there is no file.
+
+    One id may stand there without a list, as an operator would write it.
+    """
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -187,11 +205,17 @@ def _read_owners(path: Path) -> dict[str, str] | None:
         owners = json.loads(text)
     except ValueError as error:
         raise FatalError(f"cannot read the owner id from {path}: it is not JSON; {_way_out(path, '')}") from error
-    if not isinstance(owners, dict) or not all(isinstance(v, str) and _ID.fullmatch(v) for v in owners.values()):
-        raise FatalError(
-            f"cannot read the owner id from {path}: it is not an object of directory and id; {_way_out(path, '')}"
-        )
-    return owners
+    if isinstance(owners, dict):
+        owners = {directory: [ids] if isinstance(ids, str) else ids for directory, ids in owners.items()}
+        if all(isinstance(ids, list) and ids and all(map(_is_id, ids)) for ids in owners.values()):
+            return owners
+    raise FatalError(
+        f"cannot read the owner id from {path}: it is not an object of directory and ids; {_way_out(path, '')}"
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _way_out(path: Path, manifests: str) -> str:
@@ -203,13 +227,13 @@ def _way_out(path: Path, manifests: str) -> str:
     )
 
 
-def _write_owners(path: Path, owners: dict[str, str]) -> None:
+def _write_owners(path: Path, owners: Mapping[str, list[str]]) -> None:
     """Write the file so that a power cut leaves the old one or the new one."""
     new = path.with_name(f"{path.name}.new")
     try:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
-            json.dump(owners, file, indent=1)
+            json.dump({where: ids if len(ids) > 1 else ids[0] for where, ids in owners.items()}, file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())

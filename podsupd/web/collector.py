@@ -83,7 +83,7 @@ def _containers(pods: Iterable[PodStatus]) -> Iterator[Metric]:
     )
     last = InfoMetricFamily("podsupd_container_last_terminated", "How the container last ended.", labels=labels)
     for pod in pods:
-        for container in pod.containers:
+        for container in pod.every:
             key = (pod.name, container.name)
             ready.add_metric(key, float(container.ready))
             restarts.add_metric(key, container.restart_count)

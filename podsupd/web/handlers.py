@@ -61,14 +61,25 @@ async def reload(request: web.Request, _query: Query) -> web.StreamResponse:
     return answer(shapes.config(await request.app[CONTROL].reload()))
 
 
-async def prune(request: web.Request, _query: Query) -> web.StreamResponse:
-    """POST /v1/prune: without ``{"confirm": true}`` only say what is held."""
+async def _confirmed(request: web.Request) -> bool:
     body = await read_body(request, "confirm")
     confirm = body.get("confirm", False)
     if not isinstance(confirm, bool):
         raise ApiError(400, "cannot read the body: confirm must be true or false")
+    return confirm
+
+
+async def prune(request: web.Request, _query: Query) -> web.StreamResponse:
+    """POST /v1/prune: without ``{"confirm": true}`` only say what is held."""
+    confirm = await _confirmed(request)
     held = await request.app[CONTROL].prune(confirm=confirm)
     return answer({"confirmed": confirm, "held": dict(held)})
+
+
+async def adopt(request: web.Request, _query: Query) -> web.StreamResponse:
+    """POST /v1/adopt: without ``{"confirm": true}`` only say which pods could be taken over."""
+    confirm = await _confirmed(request)
+    return answer({"confirmed": confirm, "pods": dict(await request.app[CONTROL].adopt(confirm=confirm))})
 
 
 async def change(request: web.Request, _query: Query) -> web.StreamResponse:

@@ -1,6 +1,6 @@
 """The table of all routes (INTERFACE: HTTP control endpoint)."""
 
-from podsupd.web import handlers, health, sending, streams
+from podsupd.web import handlers, health, probing, sending, streams
 from podsupd.web.route import Answer, Param, Route
 
 VERBS = ("restart", "stop", "start")
@@ -112,6 +112,15 @@ ROUTES: tuple[Route, ...] = (
         errors=(404, 409, 503),
     ),
     Route(
+        "POST",
+        "/v1/pods/{pod}/probes/{name}/run",
+        probing.run,
+        "Make one attempt of a probe now, which counts for nothing",
+        Answer(schema="ProbeRun"),
+        body="Empty",
+        errors=(404, 503),
+    ),
+    Route(
         "GET",
         "/v1/changes/{id}",
         handlers.get_change,
@@ -143,7 +152,16 @@ ROUTES: tuple[Route, ...] = (
         handlers.prune,
         "Say what removals are held, and with confirm release them",
         Answer(schema="Pruned"),
-        body="Prune",
+        body="Confirm",
+        errors=(503,),
+    ),
+    Route(
+        "POST",
+        "/v1/adopt",
+        handlers.adopt,
+        "Say which pods of the directory carry another owner id, and with confirm take them over",
+        Answer(schema="Adopted"),
+        body="Confirm",
         errors=(503,),
     ),
 )

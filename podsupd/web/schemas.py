@@ -61,7 +61,9 @@ _HTTP_GET = _object(
     {"host": _STRING, "httpHeaders": _list(_object({"name": _STRING, "value": _STRING}))},
 )
 _TCP_SOCKET = _object({"port": _INTEGER}, {"host": _STRING})
+_GRPC = _object({"port": _INTEGER}, {"service": _STRING})
 _EXEC = _object({"command": _list(_STRING)})
+_HANDLERS = {"httpGet": _HTTP_GET, "tcpSocket": _TCP_SOCKET, "grpc": _GRPC, "exec": _EXEC}
 
 _CONTAINER_SPEC = _object(
     {"name": _STRING, "image": _STRING, "imagePullPolicy": _STRING},
@@ -98,20 +100,33 @@ _FATES = [fate.value for fate in Fate]
 SCHEMAS: dict[str, Json] = {
     "Any": {"type": "object"},
     "Empty": _object({}),
-    "Prune": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Confirm": _object({}, {"confirm": {"type": "boolean", "default": False}}),
+    "Adopted": _object({"confirmed": _BOOLEAN, "pods": _NAMED}),
     "Pruned": _object({"confirmed": _BOOLEAN, "held": _NAMED}),
+    "ProbeRun": _object(
+        {
+            "pod": _STRING,
+            "probe": _STRING,
+            "type": {"enum": ["Liveness", "Readiness", "Startup", "Policy"]},
+            "vantage": {"enum": ["Pod", "Host", "Container"]},
+            "container": _maybe(_STRING),
+            "handler": _object({}, _HANDLERS),
+            "result": {"enum": ["successful", "failed", "unknown"]},
+            "message": _STRING,
+            "warning": _STRING,
+            "durationSeconds": _NUMBER,
+            "address": _STRING,
+            "connectSeconds": _maybe(_NUMBER),
+            "tlsSeconds": _maybe(_NUMBER),
+            "firstByteSeconds": _maybe(_NUMBER),
+            "head": _STRING,
+            "output": _STRING,
+        }
+    ),
     "Problem": _object(
         {"type": _STRING, "title": _STRING, "status": _INTEGER, "detail": _STRING, "instance": _STRING},
     ),
-    "ProbeSpec": _object(
-        _PROBE_FIELDS,
-        {
-            "httpGet": _HTTP_GET,
-            "tcpSocket": _TCP_SOCKET,
-            "exec": _EXEC,
-            "terminationGracePeriodSeconds": _NUMBER,
-        },
-    ),
+    "ProbeSpec": _object(_PROBE_FIELDS, {**_HANDLERS, "terminationGracePeriodSeconds": _NUMBER}),
     "PodSpec": _object(
         {
             "containers": _list(_CONTAINER_SPEC),
@@ -120,6 +135,7 @@ SCHEMAS: dict[str, Json] = {
             "shareProcessNamespace": _BOOLEAN,
         },
         {
+            "initContainers": _list(_CONTAINER_SPEC),
             "volumes": _list(
                 _object(
                     {"name": _STRING},
@@ -128,7 +144,7 @@ SCHEMAS: dict[str, Json] = {
                         "emptyDir": _object({}, {"medium": _STRING, "sizeLimit": _STRING}),
                     },
                 )
-            )
+            ),
         },
     ),
     "ContainerStatus": _object(
@@ -178,7 +194,7 @@ SCHEMAS: dict[str, Json] = {
                     "conditions": _list(_ref("Condition")),
                     "containerStatuses": _list(_ref("ContainerStatus")),
                 },
-                {"podIP": _STRING, "startTime": _TIME},
+                {"initContainerStatuses": _list(_ref("ContainerStatus")), "podIP": _STRING, "startTime": _TIME},
             ),
             "podsupd": _object(
                 {
@@ -269,7 +285,7 @@ SCHEMAS: dict[str, Json] = {
                         "signal": _maybe(_STRING),
                         "after_ms": _NUMBER,
                     },
-                    {"id": _INTEGER},
+                    {"id": _INTEGER, "core_dumped": _BOOLEAN},
                 )
             ),
             "count": _INTEGER,

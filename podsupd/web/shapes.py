@@ -62,6 +62,7 @@ def pod(status: PodStatus) -> Json:
             "conditions": [condition(c) for c in status.conditions],
             "containerStatuses": [container(c, status) for c in status.containers],
             **filled(
+                initContainerStatuses=[container(c, status) for c in status.init_containers],
                 podIP=seen.ip if seen else None,
                 startTime=timestamp(seen.infra.started_epoch) if seen and seen.infra else None,
             ),
@@ -80,7 +81,7 @@ def pod(status: PodStatus) -> Json:
                     "paused": c.paused,
                     "backoffSeconds": round(c.backoff_s, 3),
                 }
-                for c in status.containers
+                for c in status.every
             ],
             "probes": [probe(p) for p in status.probes],
             "signals": signal_policy(spec.signals if spec else SignalPolicy()),

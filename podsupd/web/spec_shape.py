@@ -7,15 +7,20 @@ from podsupd.model.spec import (
     ContainerSpec,
     EmptyDir,
     ExecCommand,
+    GrpcCheck,
+    Handler,
+    Hook,
     HttpGet,
     PodSpec,
     PortSpec,
     ProbeSpec,
     ProbeType,
     Resources,
+    Sleep,
     TcpSocket,
     VolumeSpec,
 )
+from podsupd.web import spec_details as details
 
 Json = dict[str, Any]
 
@@ -29,11 +34,13 @@ _PROBE_FIELD = {
 def pod_spec(spec: PodSpec) -> Json:
     """Return the spec; a PodPolicy's probes are not part of it (they are in ``podsupd``)."""
     return {
+        **({"initContainers": [_container(c) for c in spec.init_containers]} if spec.init_containers else {}),
         "containers": [_container(c) for c in spec.containers],
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
         **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
+        **details.pod(spec),
     }
 
 
@@ -48,9 +55,11 @@ def _container(spec: ContainerSpec) -> Json:
         "ports": [_port(p) for p in spec.ports],
         "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
         "resources": _resources(spec.resources),
-        "lifecycle": {"stopSignal": spec.stop_signal} if spec.stop_signal else {},
+        "lifecycle": _lifecycle(spec),
+        "restartPolicy": spec.restart_policy,
         "stdin": spec.stdin,
         "tty": spec.tty,
+        "securityContext": details.security(spec.security),
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
@@ -77,6 +86,21 @@ def _variables(source: EnvFrom) -> Json:
     ref: Json = {"name": source.name} | ({"optional": True} if source.optional else {})
     shape: Json = {"configMapRef" if source.kind is ObjectKind.CONFIG_MAP else "secretRef": ref}
     return shape | ({"prefix": source.prefix} if source.prefix else {})
+
+
+def _lifecycle(spec: ContainerSpec) -> Json:
+    shape: Json = {"postStart": _hook(spec.post_start), "preStop": _hook(spec.pre_stop), "stopSignal": spec.stop_signal}
+    return {name: value for name, value in shape.items() if value}
+
+
+def _hook(hook: Hook | None) -> Json:
+    match hook:
+        case None:
+            return {}
+        case Sleep(seconds=seconds):
+            return {"sleep": {"seconds": _number(seconds)}}
+        case _:
+            return handler(hook)
 
 
 def _port(spec: PortSpec) -> Json:
@@ -111,7 +135,7 @@ def _volume(spec: VolumeSpec) -> Json:
 
 def _probe(spec: ProbeSpec) -> Json:
     return {
-        **_handler(spec.handler),
+        **handler(spec.handler),
         "initialDelaySeconds": _number(spec.initial_delay_s),
         "periodSeconds": _number(spec.period_s),
         "timeoutSeconds": _number(spec.timeout_s),
@@ -126,7 +150,8 @@ def _number(seconds: float) -> float:
     return int(seconds) if float(seconds).is_integer() else seconds
 
 
-def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
+def handler(handler: Handler) -> Json:
+    """Return a probe's action as it stands in a manifest."""
     match handler:
         case HttpGet():
             get: Json = {"port": handler.port, "path": handler.path, "scheme": handler.scheme}
@@ -137,5 +162,7 @@ def _handler(handler: HttpGet | TcpSocket | ExecCommand) -> Json:
             return {"httpGet": get}
         case TcpSocket():
             return {"tcpSocket": {"port": handler.port, **({"host": handler.host} if handler.host else {})}}
+        case GrpcCheck():
+            return {"grpc": {"port": handler.port, **({"service": handler.service} if handler.service else {})}}
         case ExecCommand():
             return {"exec": {"command": list(handler.command)}}

@@ -129,7 +129,7 @@ async def logs(request: web.Request, query: Query) -> web.StreamResponse:
     ndjson = query["format"] == "ndjson" or (
         query["format"] is None and "application/x-ndjson" in request.headers.get("Accept", "")
     )
-    prefix = container is None and len(pod.containers) > 1
+    prefix = container is None and len(pod.every) > 1
     render = _ndjson if ndjson else (_prefixed if prefix else _text)
     lines = request.app[CONTROL].logs(pod.name, container, follow=query["follow"], tail=query["tail"])
     media = "application/x-ndjson" if ndjson else "text/plain; charset=utf-8"
@@ -159,7 +159,7 @@ async def logs(request: web.Request, query: Query) -> web.StreamResponse:
 
 
 def _check_container(pod: PodStatus, container: str | None) -> None:
-    names = [c.name for c in pod.containers]
+    names = [c.name for c in pod.every]
     if container is not None and container not in names:
         message = f"cannot find container {container} in pod {pod.name}: the containers are {', '.join(names)}"
         raise LookupError(message)

@@ -27,7 +27,8 @@ def witness() -> Iterator[PodmanClient]:
 def owners(state: Path) -> list[str]:
     """Return the owner ids that a state directory holds."""
     path = state / "owner.json"
-    return list(json.loads(path.read_text()).values()) if path.exists() else []
+    found = json.loads(path.read_text()).values() if path.exists() else []
+    return [owner for ids in found for owner in ([ids] if isinstance(ids, str) else ids)]
 
 
 def clean(made: list[Daemon]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from e2e.conftest import clean
-from e2e.harness import Daemon
+from e2e.harness import Daemon, until
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 FILES = sorted(path.name for path in CORPUS.glob("*.yaml"))
@@ -98,3 +98,36 @@ def test_what_a_manifest_says_is_true_inside(corpus: Corpus, name: str) -> None:
                 if not fits:
                     wrong.append(f"{container}: {command}: wanted {expected!r}, got {got!r}")
         assert not wrong, "\n".join([metadata["name"], *wrong])
+
+
+def refused(corpus: Corpus, name: str, spec: str) -> tuple[str, str]:
+    """Declare a pod that cannot be as it says, and return reason and message of what its container waits for."""
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: corpus-{name}}}\nspec:\n"
+    text += "  containers:\n  - name: main\n    image: docker.io/library/busybox:latest\n"
+    text += "    imagePullPolicy: IfNotPresent\n    command: [sleep, '1000']\n"
+    text = (text + "".join(f"    {line}\n" for line in spec.splitlines())).replace("corpus-", corpus.prefix)
+    corpus.daemon.write(f"{name}.yaml", text)
+
+    def waits() -> Any:
+        state = corpus.daemon.container(f"{corpus.prefix}{name}", "main")["state"]
+        return state if state.get("waiting", {}).get("message", "").startswith(("cannot", "config")) else None
+
+    waiting = until(waits, f"{name} refused; log {corpus.daemon.tail()}")["waiting"]
+    return waiting["reason"], waiting["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "reason", "message"),
+    [
+        ("root", "securityContext: {runAsNonRoot: true}", "CreateContainerError", "its image will run as root"),
+        ("nocap", "securityContext: {capabilities: {add: [NOPE]}}", "CreateContainerError", "unknown capability"),
+        ("nomap", "envFrom: [{configMapRef: {name: corpus-no}}]", "CreateContainerConfigError", "not found"),
+    ],
+)
+def test_what_cannot_be_is_said_and_tried_again(
+    corpus: Corpus, name: str, spec: str, reason: str, message: str
+) -> None:
+    """A container that cannot be made as its manifest says is not made otherwise, and its status says why."""
+    told = refused(corpus, name, spec)
+    assert told[0] == reason
+    assert message in told[1]

@@ -1,5 +1,6 @@
 """Whose pods are whose, on real Podman: ours are repaired and changed as little as can be, others' are left alone."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -311,3 +312,34 @@ def test_a_lost_owner_id_is_asked_for_and_not_guessed(daemon: Daemon, witness: P
     daemon.start()
     daemon.wait_pod(name)
     assert lives(witness, name) == before
+
+
+def test_a_lost_state_directory_is_survived_by_a_word(daemon: Daemon, witness: PodmanClient, name: str) -> None:
+    """With all state gone, pods run on as strangers until `podsupd adopt --confirm`, and are then ours, untouched."""
+    pod = idle_pod(name).replace("  containers:", "  volumes: [{name: scratch, emptyDir: {}}]\n  containers:", 1)
+    bring_up(daemon, pod=pod)
+    before = lives(witness, name)
+    lost = witness.pods.get(name).attrs["Labels"]["podsupd.io/owner"]
+    daemon.stop()
+    shutil.rmtree(daemon.state)
+    daemon.start()
+    until(lambda: "podsupd adopt" in daemon.get("/v1/config").json["conflicts"].get(name, ""), "the conflict")
+    shown = daemon.cli("adopt")
+    assert (name, lost) == tuple(shown.stdout.splitlines()[1].split())
+    daemon.write("newer.yaml", idle_pod(f"{name}-newer"))
+    daemon.wait_pod(f"{name}-newer")
+    assert lives(witness, name) == before
+    assert "Taken over" in daemon.cli("adopt", "--confirm").stdout
+    daemon.wait_pod(name)
+    newer = lives(witness, f"{name}-newer")
+    daemon.stop()
+    daemon.start()
+    daemon.wait_pod(name)
+    daemon.wait_pod(f"{name}-newer")
+    assert (lives(witness, name), lives(witness, f"{name}-newer")) == (before, newer)
+    assert daemon.cli("adopt").stdout == "No pod of the manifest directory carries another owner id.\n"
+    podman("kill", f"{name}-main")
+    until(lambda: daemon.events(name, "Started"), "the restart")
+    (daemon.manifests / "pod.yaml").unlink()
+    until(lambda: name not in [p.name for p in witness.pods.list()], "its removal")
+    assert not podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/pod={name}").split()

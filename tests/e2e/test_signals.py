@@ -270,6 +270,10 @@ def test_an_out_of_memory_kill_is_the_kernels(daemon: Daemon, name: str) -> None
     assert record["sender"] == {"container": None, "pid": None, "host_pid": None, "command": "", "origin": "kernel"}
     (died, *_) = until(lambda: daemon.events(name, "Died"), "the death")
     assert "out of memory" in died["message"]
+    last = until(lambda: daemon.container(name, "main")["lastState"].get("terminated"), "the death in the status")
+    assert (last["reason"], last["exitCode"]) == ("OOMKilled", 137)
+    labels = f'container="main",exit_code="137",pod="{name}",reason="OOMKilled",sender_origin="kernel",signal="SIGKILL"'
+    assert daemon.metric(f"podsupd_container_last_terminated_info{{{labels}}}") == 1
 
 
 def test_an_idle_tracer_does_not_show(traced: Traced) -> None:

@@ -28,7 +28,8 @@ class Fault:
     """What goes wrong with the next ``times`` calls of an operation (None: with all, until faults are cleared).
 
     status, cause, message: a refusal. delay_s: the answer comes late. hang: it never comes. drop: the connection is
-    closed without an answer.
+    closed without an answer. lost: it is done, and then the connection is closed without an answer. after: so many
+    calls of the operation go well before.
     """
 
     status: int = 0
@@ -37,13 +38,16 @@ class Fault:
     delay_s: float = 0.0
     hang: bool = False
     drop: bool = False
+    lost: bool = False
+    after: int = 0
     times: int | None = 1
 
 
 class FakeLibpod(Objects):
     """Use as ``async with FakeLibpod(path) as fake``, then talk to ``fake.url``.
 
-    calls: every (operation, object) answered or failed. Faults: ``fail``, ``die``, ``revive``; events: ``crash``.
+    calls: every (operation, object) answered or failed; done: those carried out. Faults: ``fail``, ``die``,
+    ``revive``; events: ``crash``.
     run: what an exec does, (name, command) -> (exit code, stdout, stderr), or None to never end.
     """
 
@@ -51,6 +55,7 @@ class FakeLibpod(Objects):
         super().__init__(version)
         self.path, self.url = path, f"unix://{path}"
         self.calls: list[tuple[str, str]] = []
+        self.done: list[tuple[str, str]] = []
         self.faults: dict[str, Fault] = {}
         self.run: Callable[[str, list[str]], tuple[int, str, str] | None] = lambda _name, _command: (0, "", "")
         self._execs: dict[str, Doc] = {}
@@ -111,6 +116,9 @@ class FakeLibpod(Objects):
         self.calls.append((operation, request.match_info.get("name", "")))
         key = operation if operation in self.faults else "*"
         fault = self.faults.get(key)
+        if fault is not None and fault.after:
+            fault.after -= 1
+            fault = None
         if fault is not None:
             if fault.times is not None:
                 fault.times -= 1
@@ -124,9 +132,13 @@ class FakeLibpod(Objects):
             if fault.status:
                 return self._refusal({"cause": fault.cause, "message": fault.message, "response": fault.status})
         try:
-            return await handler(request)
+            answer = await handler(request)
         except LookupError as error:
             return self._refusal(error.args[0])
+        self.done.append((operation, request.match_info.get("name", "")))
+        if fault is not None and fault.lost and request.transport is not None:
+            request.transport.abort()
+        return answer
 
     @staticmethod
     def _refusal(doc: Doc) -> web.Response:

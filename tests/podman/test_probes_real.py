@@ -66,7 +66,7 @@ def infra() -> Iterator[str]:
     run("podman", "pod", "create", "--replace", "--name", POD, "--share", "net,pid")
     run("podman", "run", "-d", "--pod", POD, "--name", f"{POD}-web", NGINX)
     run("podman", "run", "-d", "--pod", POD, "--name", f"{POD}-client", BUSYBOX, "sleep", "100000")
-    yield json.loads(run("podman", "pod", "inspect", POD))["InfraContainerID"]
+    yield run("podman", "pod", "inspect", POD, "--format", "{{.InfraContainerID}}").strip()
     run("podman", "pod", "rm", "--force", "--time=0", POD)
 
 
@@ -203,7 +203,12 @@ def processes_in(container_id: str) -> set[int]:
 
 @pytest.mark.parametrize(
     "script",
-    ["sleep 1000 & sleep 1000", "setsid sleep 1000 & sleep 1000", "sh -c 'sleep 1000 & sleep 1000' & wait"],
+    [
+        "sleep 1000 & sleep 1000",
+        "setsid sleep 1000 & sleep 1000",
+        "sh -c 'sleep 1000 & sleep 1000' & wait",
+        "(setsid sleep 1000 &) ; sleep 1000",
+    ],
 )
 async def test_a_late_command_is_killed_with_its_tree(prober: ProbeRunner, container: ProbeTarget, script: str) -> None:
     """A hung probe leaves no process in the container and does not touch those that were there."""

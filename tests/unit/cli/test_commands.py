@@ -224,6 +224,17 @@ async def test_prune_shows_first_and_removes_when_confirmed(podsupd: Run, contro
     assert (await podsupd("prune")).out == "No removal is held.\n"
 
 
+async def test_adopt_shows_first_and_takes_over_when_confirmed(podsupd: Run, control: FakeControl) -> None:
+    """After a lost state directory an operator sees what would be taken over before it is."""
+    assert (await podsupd("adopt")).out == (
+        "POD            OWNER\nmy-shared-pod  0123456789abcdef0123456789abcdef\nRun podsupd adopt --confirm.\n"
+    )
+    assert "Taken over" in (await podsupd("adopt", "--confirm")).out
+    assert control.calls == [("adopt", False), ("adopt", True)]
+    control.estranged = {}
+    assert (await podsupd("adopt")).out == "No pod of the manifest directory carries another owner id.\n"
+
+
 async def test_events_are_a_table_or_lines_of_json(podsupd: Run) -> None:
     """The history can be read and be piped."""
     done = await podsupd("events", "other")

@@ -11,7 +11,7 @@ from podsupd.core.propagation import Propagation
 from podsupd.model import signals as model
 from podsupd.model.signals import Life, ProcessFacts, SignalRecord
 
-EVENTS = ("Generated", "Delivered", "Forked", "Execed", "Exited", "Attached", "OutOfMemory")
+EVENTS = ("Generated", "Delivered", "Forked", "Execed", "Exited", "Attached", "OutOfMemory", "Ended")
 FAR = 1 << 62
 
 

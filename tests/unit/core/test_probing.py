@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from podsupd.core import probing
 from podsupd.core.probing import ProbeState, Result
 from podsupd.model.observed import Incarnation
-from podsupd.model.spec import ExecCommand, FailureAction, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
+from podsupd.model.spec import ExecCommand, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
 
 LIFE = Incarnation("c1", "2026-11-22T10:00:00Z")
 RESULTS = {".": Result.SUCCESSFUL, "x": Result.FAILED, "?": Result.UNKNOWN}
@@ -90,14 +90,6 @@ L, R, S, P = ProbeType.LIVENESS, ProbeType.READINESS, ProbeType.STARTUP, ProbeTy
 def test_sequences(kind: ProbeType, success: int, failure: int, results: str, said: str) -> None:
     """A user's thresholds mean what they mean in Kubernetes, for each kind of probe."""
     assert walk(make(kind, success_threshold=success, failure_threshold=failure), results)[0] == said
-
-
-@pytest.mark.parametrize("action", [FailureAction.RESTART_POD, FailureAction.RESTART_CONTAINER])
-def test_policy_with_an_action_holds(action: FailureAction) -> None:
-    """A policy probe whose failure restarts something waits for the restart instead of demanding it again."""
-    said, state = walk(make(P, on_failure=action, failure_threshold=2), ".xx.")
-    assert said == "-TTHH"
-    assert probing.verdict(make(P, on_failure=action), state).failed
 
 
 def test_a_new_life_starts_afresh() -> None:
@@ -258,6 +250,56 @@ def test_fingerprint_is_pinned() -> None:
 
 kinds = st.sampled_from(list(ProbeType))
 sequences = st.lists(st.sampled_from(list(Result)), max_size=60)
+
+
+class Reference:
+    """The kubelet's prober in its own terms: a last result, its run, and what was set."""
+
+    def __init__(self, spec: ProbeSpec) -> None:
+        self.spec, self.last, self.run, self.hold = spec, None, 0, False
+        self.set = {L: True, R: False, S: None, P: None}[spec.type]
+
+    def take(self, result: Result) -> None:
+        """Take one result."""
+        if self.hold or result is Result.UNKNOWN:
+            return
+        self.run = self.run + 1 if result is self.last else 1
+        self.last = result
+        failed = result is Result.FAILED
+        if self.run < (self.spec.failure_threshold if failed else self.spec.success_threshold):
+            return
+        self.set = not failed
+        self.hold = failed and self.spec.type in (L, S)
+
+
+@given(kind=kinds, failure=st.integers(1, 6), success=st.integers(1, 6), results=sequences)
+def test_as_the_kubelet_counts(kind: ProbeType, failure: int, success: int, results: list[Result]) -> None:
+    """Whatever comes, the verdict after each result is the one that the kubelet would give."""
+    spec = make(kind, failure_threshold=failure, success_threshold=success)
+    state, reference = probing.begin(spec, LIFE), Reference(spec)
+    for result in results:
+        state = probing.observe(spec, state, result, 0.0)
+        reference.take(result)
+        assert (state.passing, state.on_hold) == (reference.set, reference.hold)
+
+
+@given(kind=kinds, failure=st.integers(1, 6), success=st.integers(1, 6), results=sequences, slept=st.integers(0, 60))
+def test_a_sleep_changes_no_verdict_and_takes_a_whole_run(
+    kind: ProbeType, failure: int, success: int, results: list[Result], slept: int
+) -> None:
+    """Whenever the system sleeps, the verdict of before holds until as many new results came as its threshold says."""
+    spec = make(kind, failure_threshold=failure, success_threshold=success)
+    state = probing.begin(spec, LIFE)
+    since = 0
+    for number, result in enumerate(results):
+        before = state
+        if number == slept:
+            state, since = probing.awakened(state), 0
+            assert probing.verdict(spec, state) == probing.verdict(spec, before)
+        state = probing.observe(spec, state, result, 0.0)
+        since += result is not Result.UNKNOWN
+        if number >= slept and state.passing is not before.passing:
+            assert since >= (success if state.passing else failure)
 
 
 @given(kind=kinds, failure=st.integers(1, 6), success=st.integers(1, 6), results=sequences)

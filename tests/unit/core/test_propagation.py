@@ -8,75 +8,32 @@ from hypothesis import strategies as st
 
 from podsupd.core.causes import cause_text, untraced
 from podsupd.core.drafts import Own, Watch
-from podsupd.core.membership import CLONE_INTO_CGROUP, CLONE_THREAD, Membership, container_of
-from podsupd.core.propagation import SETTLE_NS, STORM, Propagation
+from podsupd.core.propagation import SETTLE_NS, STORM
 from podsupd.model.signals import (
-    Attached,
     Delivered,
-    Execed,
+    Ended,
     Exited,
     Forked,
     Generated,
-    Life,
     OutOfMemory,
     Party,
-    ProcessFacts,
     SignalRecord,
     TraceEvent,
 )
 from tests.unit.core.replay import FAR, Replay, load
-
-MAIN, SIDE, INFRA = "a" * 64, "b" * 64, "c" * 64
-LIVES = (Life("web", "", INFRA, 10), Life("web", "main", MAIN, 11), Life("web", "side", SIDE, 12))
-DEFAULT, HANDLER = 0, 0x4000
-KILL, TERM, USR1, HUP, SEGV = 9, 15, 10, 1, 11
-
-
-def facts(tgid: int, container: str = "", parent: int = 1, command: str = "sh", **more: object) -> ProcessFacts:
-    """Return what /proc would say."""
-    cgroups = (f"/libpod_parent/libpod-{container}",) if container else ("/user.slice",)
-    plain = ProcessFacts(tgid, parent, command, cgroups, (tgid, tgid - 9) if container else (tgid,), "root", (tgid,))
-    return replace(plain, **more)
-
-
-class World:
-    """A pod of three containers, each with its first process, and a /proc that the test may change."""
-
-    def __init__(self) -> None:
-        self.proc = {10: facts(10, INFRA), 11: facts(11, MAIN), 12: facts(12, SIDE), 500: facts(500, command="bash")}
-        self.watched: set[int] = set()
-        self.processes = Membership(self.proc.get, lambda pid: (pid,), 999, self.watched)
-        self.ids = 0
-        self.ledger = Propagation(self.processes, self.proc.get, self.stamp)
-        self.processes.observe(LIVES)
-
-    def stamp(self, _at: int) -> tuple[int, str]:
-        """Number signals from 1."""
-        self.ids += 1
-        return self.ids, ""
-
-    def feed(self, *events: TraceEvent) -> "World":
-        """Feed records."""
-        for event in events:
-            self.ledger.feed(event)
-        return self
-
-    def all(self) -> list[SignalRecord]:
-        """Return every record, as amended last."""
-        told = self.ledger.settled(FAR) + self.ledger.settled(FAR)
-        changed = {record.id: record for record in self.ledger.amended()}
-        return [changed.get(record.id, record) for record in told]
-
-    def one(self) -> SignalRecord:
-        """Return the only record."""
-        (record,) = self.all()
-        return record
-
-
-def sent(at: int, tid: int, target: int, signal: int = TERM, code: int = 0, result: int = 0) -> Generated:
-    """Return the record of a signal sent."""
-    return Generated(at, tid, signal, code, target, "sh", result)
-
+from tests.unit.core.traced import (
+    DEFAULT,
+    HANDLER,
+    HUP,
+    KILL,
+    MAIN,
+    SEGV,
+    TERM,
+    USR1,
+    World,
+    facts,
+    sent,
+)
 
 # -- recorded
 
@@ -165,55 +122,6 @@ def test_a_blocked_signal_says_so_until_it_is_taken() -> None:
     world.feed(Delivered(SETTLE_NS * 2, 11, TERM, 0, HANDLER))
     (again,) = world.ledger.amended()
     assert (again.id, again.result, again.disposition) == (record.id, "delivered", "handler")
-
-
-def test_threads_are_their_process() -> None:
-    """A signal that a thread sends or takes is its process's."""
-    world = World().feed(Forked(1, 11, 21, "sh", CLONE_THREAD), Forked(1, 12, 22, "sh", CLONE_THREAD))
-    record = world.feed(sent(2, 22, 21), Delivered(3, 21, TERM, 0, HANDLER)).one()
-    assert (record.sender.host_pid, record.target.host_pid, record.disposition) == (12, 11, "handler")
-
-
-def test_a_thread_that_execs_becomes_its_process() -> None:
-    """An exec by a thread keeps the process under its id."""
-    world = World().feed(Forked(1, 11, 21, "sh", CLONE_THREAD), Execed(2, 11, 21, "/bin/sleep"), Exited(3, 99, "x"))
-    assert world.feed(sent(4, 12, 11)).one().target.host_pid == 11
-    assert world.watched == {10, 11, 12}
-
-
-def test_a_child_is_where_its_parent_is_unless_it_was_cloned_elsewhere() -> None:
-    """A fork is attributed without /proc; a clone into another cgroup is not guessed."""
-    world = World().feed(Forked(1, 11, 30, "sh", 0), Forked(2, 11, 31, "sh", CLONE_INTO_CGROUP))
-    first, second = world.feed(sent(3, 30, 12), sent(4, 31, 12)).all()
-    assert (first.sender.container, first.sender.origin) == ("main", "container")
-    assert (second.sender.container, second.sender.origin) == (None, "unknown")
-
-
-def test_a_clone_into_a_container_is_read_from_proc_at_once() -> None:
-    """A runtime that clones straight into the cgroup is followed too."""
-    world = World()
-    world.proc |= {600: facts(600, command="crun"), 31: facts(31, MAIN, parent=600)}
-    record = world.feed(Forked(2, 600, 31, "crun", CLONE_INTO_CGROUP), sent(4, 31, 12)).one()
-    assert (record.sender.container, record.sender.origin) == ("main", "exec")
-
-
-def test_an_exec_that_podsupd_started_is_podsupds() -> None:
-    """A probe's own processes are not mistaken for an operator's exec."""
-    world = World()
-    world.proc[999] = facts(999, command="podsupd")
-    world.feed(Forked(1, 999, 700, "podsupd", 0), Execed(2, 700, 700, "/usr/bin/runc"), Forked(3, 700, 701, "runc", 0))
-    world.feed(Attached(4, 700, 701, f"/libpod_parent/x/libpod-{MAIN}"), Execed(5, 701, 701, "/bin/kill"))
-    record = world.feed(sent(6, 701, 12)).one()
-    assert (record.sender.origin, record.sender.container, record.sender.command) == ("podsupd", "main", "kill")
-
-
-def test_a_container_observed_after_it_began_is_claimed() -> None:
-    """A signal to a container is told although podsupd saw its first process only in the trace."""
-    new = "d" * 64
-    world = World().feed(Forked(1, 500, 40, "runc", 0), Attached(2, 500, 40, f"/libpod-{new}"))
-    world.proc[40] = facts(40, new)
-    world.processes.observe((*LIVES, Life("web", "late", new, 40)))
-    assert world.feed(sent(3, 12, 40)).one().target.container == "late"
 
 
 def test_our_own_stop_through_podman_is_ours() -> None:
@@ -324,6 +232,23 @@ def test_a_fault_names_the_fault() -> None:
     assert cause_text(end) == "SIGSEGV by the kernel: address not mapped"
 
 
+def test_any_process_has_its_exit_code_and_its_core() -> None:
+    """Not only the first process: the kernel tells the status of each."""
+    world = World()
+    world.feed(Forked(1, 11, 21, "sh", 0), sent(2, 500, 21, USR1), Delivered(3, 21, USR1, 0, HANDLER))
+    world.feed(Ended(6, 21, 5 << 8), Exited(5, 21, "sh"))
+    (end,) = world.one().led_to
+    assert (end.exit_code, end.signal, end.core_dumped) == (5, None, False)
+    world = World()
+    world.feed(
+        sent(2, 500, 11, SEGV), Delivered(3, 11, SEGV, 0, DEFAULT), Ended(6, 11, SEGV | 0x80), Exited(5, 11, "sh")
+    )
+    (end,) = world.one().led_to
+    assert (end.exit_code, end.signal, end.core_dumped) == (None, "SIGSEGV", True)
+    (first,) = world.ledger.exits()
+    assert cause_text(first) == "SIGSEGV from host process 'bash' (root) (core dumped)"
+
+
 def test_podmans_word_completes_an_exit() -> None:
     """An exit after a handled signal gets its code as soon as Podman tells it."""
     world = World().feed(sent(1, 12, 11), Delivered(2, 11, TERM, 0, HANDLER), Exited(3, 11, "sh"))
@@ -340,37 +265,6 @@ def test_a_storm_is_one_record_with_a_count() -> None:
     assert len(told) == STORM + 1
     assert sum(record.count for record in told) == total
     assert [r.id for r in told] == sorted(r.id for r in told)
-
-
-def test_signals_of_a_removed_container_are_nobodys() -> None:
-    """A container that is gone leaves nothing behind."""
-    world = World()
-    world.processes.observe(LIVES[:2])
-    assert world.watched == {10, 11}
-    assert world.feed(sent(1, 500, 12)).all() == []
-
-
-def test_lost_records_are_made_good_from_proc() -> None:
-    """After an overflow processes that came and went untold are known again."""
-    world = World().feed(Forked(1, 11, 30, "sh", 0))
-    world.proc[12] = facts(12, SIDE, tids=(12, 50))
-    world.processes.rescan()
-    assert world.watched == {10, 11, 12, 50}
-
-
-@pytest.mark.parametrize(
-    ("path", "container"),
-    [
-        (f"/libpod_parent/{'e' * 64}/{MAIN}", MAIN),
-        (f"/machine.slice/machine-libpod_pod_{'e' * 64}.slice/libpod-{MAIN}.scope", MAIN),
-        (f"/machine.slice/libpod-{MAIN}.scope/container", MAIN),
-        (f"/machine.slice/libpod-conmon-{MAIN}.scope", ""),
-        ("/user.slice/user-0.slice", ""),
-    ],
-)
-def test_a_cgroup_tells_its_container(path: str, container: str) -> None:
-    """Podman's layouts of both cgroup managers are understood, and conmon is not in its container."""
-    assert container_of(path) == container
 
 
 # -- any order

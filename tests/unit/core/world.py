@@ -4,21 +4,24 @@ from dataclasses import dataclass, field, replace
 
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.planner import images_needed, plan
-from podsupd.core.stopping import Rule
+from podsupd.core.stopping import LEAST_S, Rule
 from podsupd.core.troubles import refused, succeeded
 from podsupd.model.observed import (
     CONTAINER_LABEL,
     DIGEST_LABEL,
     OWNER_LABEL,
     ContainerState,
+    Incarnation,
     ObservedContainer,
     ObservedPod,
 )
 from podsupd.model.plan import (
     Action,
+    CallWebhook,
     CreateContainer,
     CreatePod,
     Facts,
+    HookFact,
     ImageFact,
     ImageState,
     Intent,
@@ -30,6 +33,7 @@ from podsupd.model.plan import (
     RemoveContainer,
     RemovePod,
     RemoveShelter,
+    RunHook,
     SignalContainer,
     SignalLeftovers,
     StartContainer,
@@ -38,7 +42,9 @@ from podsupd.model.spec import (
     ContainerSpec,
     ExecCommand,
     FailureAction,
+    FailureStep,
     HttpGet,
+    Ladder,
     PodSpec,
     PortSpec,
     ProbeSpec,
@@ -63,7 +69,8 @@ CLIENT = ContainerSpec(
     command=("sleep", "9"),
     probes=(ProbeSpec("client/liveness", ProbeType.LIVENESS, Vantage.CONTAINER, ExecCommand(("true",)), "client"),),
 )
-HOST = ProbeSpec("host", ProbeType.POLICY, Vantage.HOST, HttpGet(8080), on_failure=FailureAction.RESTART_POD)
+RESTART_POD = Ladder((FailureStep(FailureAction.RESTART_POD),))
+HOST = ProbeSpec("host", ProbeType.POLICY, Vantage.HOST, HttpGet(8080), on_failure=RESTART_POD)
 POD = PodSpec("p", Source("/d/p.yaml"), (WEB, CLIENT), share_process_namespace=True, probes=(HOST,), grace_s=30.0)
 
 
@@ -72,7 +79,8 @@ class World:
     """One pod's Podman, clock and worker state. ``turn`` plans and applies like the worker does.
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
-    leftovers counts them. left_obey: they end at the first signal.
+    leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
+    hooks: how hooks end: ok, fail, or hang.
     """
 
     want: PodSpec | None = POD
@@ -92,6 +100,9 @@ class World:
     litter: int = 0
     left_obey: bool = True
     leftovers: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+    hooks: str = "ok"
+    sandboxes: dict[Incarnation, set[str]] = field(default_factory=dict)
     killing: dict[str, float] = field(default_factory=dict)
     made: int = 0
     done: list[Action] = field(default_factory=list)
@@ -142,12 +153,14 @@ class World:
         self.made += 1
         return f"t{self.made}"
 
-    def apply(self, action: Action) -> None:
+    def apply(self, action: Action) -> None:  # noqa: PLR0915  one arm for each action
         """Do what Podman would; asserts that nobody else's things are touched."""
         self.done.append(action)
         match action:
             case PullImage(image=image):
                 self.images[image] = ImageFact(ImageState.PRESENT, pulled_at=self.now)
+            case CallWebhook():
+                pass
             case CreatePod(spec=spec, digest=digest):
                 assert self.seen is None, "a second pod of the same name"
                 stamp = self._stamp()
@@ -170,7 +183,17 @@ class World:
                 infra = self.seen.infra if self.seen else None
                 if infra and infra.id != container_id and not infra.state.alive:
                     self.change(infra.id, self._started)
+                self.check_order(self.of(container_id))
                 self.change(self.of(container_id).id, self._started)
+                code = self.codes.get(self.of(container_id).label(CONTAINER_LABEL))
+                if code is not None:
+                    self.crash(self.of(container_id).label(CONTAINER_LABEL), code)
+            case RunHook(container=name, kind=kind, incarnation=life):
+                assert self.of(action.container_id).incarnation == life
+                assert self.of(action.container_id).state.alive
+                ended = {"ok": "", "fail": "exit code 1"}.get(self.hooks)
+                fact = HookFact(life, ended=ended is not None, failed=ended or "")
+                self.facts = replace(self.facts, hooks={**self.facts.hooks, f"{name}/{kind}": fact})
             case SignalContainer() | SignalLeftovers() | RemoveShelter():
                 self.apply_stop(action)
             case RemoveContainer(container_id=container_id):
@@ -223,15 +246,34 @@ class World:
             return
         memory = self.memory.containers[action.container]
         assert memory.stop is not None
-        grace = self.want.grace_s if self.want and self.want.container(action.container) else memory.grace_s
+        known = self.want is not None and (not action.container or self.want.container(action.container) is not None)
+        grace = self.want.grace_s if self.want and known else memory.grace_s
         if memory.mark is not None and memory.mark.grace_s is not None:
             grace = memory.mark.grace_s
         spec = self.want.stop if self.want else memory.stop_spec
-        total = Rule(30.0 if grace is None else grace, spec).total_s
+        grace = 30.0 if grace is None else grace
+        if memory.sidecar is not None and self.memory.ending_since is not None:
+            grace = max(grace - (memory.stop.started_at - self.memory.ending_since), min(grace, LEAST_S))
+        total = Rule(grace, spec).total_s
         # A kill that was due by an earlier wish goes on whatever is wished then.
         due = min(total, self.killing.get(action.container_id, total))
         self.killing[action.container_id] = due
         assert self.now >= memory.stop.started_at + due, "killed within its grace period"
+
+    def check_order(self, container: ObservedContainer) -> None:
+        """Assert that the init containers did their work in this sandbox before a container is started in it."""
+        name = container.label(CONTAINER_LABEL)
+        infra = self.seen.infra if self.seen else None
+        if not name or self.want is None or infra is None:
+            return
+        began = self.sandboxes.setdefault(infra.incarnation, set())
+        before = self.want.init_containers
+        if name in {c.name for c in before}:
+            before = before[: [c.name for c in before].index(name)]
+        for spec in before if not began & {c.name for c in self.want.containers} else ():
+            assert spec.name in began, f"{name} before {spec.name}"
+            assert spec in self.want.sidecars or not self.named(spec.name).state.alive, f"{name} while {spec.name} runs"
+        began.add(name)
 
     def of_all(self) -> list[ObservedContainer]:
         """Return the pod's containers and its infra container."""

@@ -15,7 +15,7 @@ OWNER = "ours"
 def tools_over(seen: ObservedPod | None) -> Any:
     """Return tools on a Podman that shows this however often it is looked at, and does nothing it is asked."""
     edges: Any = {field.name: MagicMock() for field in fields(Tools)}
-    made: Any = Tools(**edges | {"owner": OWNER, "causes": AsyncMock(return_value={})})
+    made: Any = Tools(**edges | {"owner": OWNER, "causes": AsyncMock(return_value={}), "adopt": AsyncMock()})
     made.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
     made.runtime.observe_pod = AsyncMock(return_value=seen)
     made.state.save_memory = AsyncMock()

@@ -11,6 +11,7 @@ from typing import Any
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.hooks import Hooks
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
@@ -215,6 +216,7 @@ class Rig:
         self.state = MemoryState(fake.calls)
         self.shelters = Cgroups()
         self.deaths, self.journal, self.clock = Deaths(), Journal(), Clock()
+        self.hooks = Hooks(NoProbes(), self.poke)
         self.doubts: list[str] = []
         self.stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -229,6 +231,7 @@ class Rig:
                 clock=self.clock,
                 executor=Executor(runtime, puller, self.shelters, meter, OWNER),
                 puller=puller,
+                hooks=self.hooks,
                 prober=prober,
                 probe_memory=ProbeMemory(prober, self.state),
                 processes=self.deaths,
@@ -240,6 +243,10 @@ class Rig:
                 unavailable=self.doubts.append,
             )
         )
+
+    def poke(self, pod: str) -> None:
+        """Have a pod's worker look again."""
+        self.fleet.poke_pod(pod)
 
     async def relist(self) -> None:
         """Relist once, as the observer does."""

@@ -1,6 +1,7 @@
 """The fleet hires one worker per pod, none before its time, and none again by an old list; workers do not hammer."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,27 @@ def fleet_over_nothing() -> tuple[Fleet, Any]:
     fleet = Fleet(Persisted(), asyncio.Event())
     fleet.equip(tools)
     return fleet, tools
+
+
+async def test_only_pods_of_our_directory_can_be_taken_over() -> None:
+    """A pod of another owner is offered only where its file lies in our directory: nobody else may use that."""
+    fleet, tools = fleet_over_nothing()
+    labels = {
+        "ours": {OWNER_LABEL: OWNER, SOURCE_LABEL: "/d/ours.yaml"},
+        "lost": {OWNER_LABEL: "1" * 32, SOURCE_LABEL: "/d/lost.yaml"},
+        "deeper": {OWNER_LABEL: "1" * 32, SOURCE_LABEL: "/d/deeper/x.yaml"},
+        "neighbour": {OWNER_LABEL: "2" * 32, SOURCE_LABEL: "/e/lost.yaml"},
+        "foreign": {},
+        "odd": {OWNER_LABEL: "", SOURCE_LABEL: "/d/odd.yaml"},
+    }
+    assert fleet.estranged() == {}
+    pods = (replace(OURS, id=str(number), name=n, labels=has) for number, (n, has) in enumerate(labels.items()))
+    fleet.relisted(Relist(tuple(pods), {}))
+    fleet.apply(Desired(scans=2, directory="/d"), frozenset())
+    assert fleet.estranged() == {"lost": "1" * 32}
+    await fleet.adopt(fleet.estranged())
+    tools.adopt.assert_awaited_once_with(frozenset({"1" * 32}))
+    assert [call.args[0] for call in tools.events.note.call_args_list if call.args[1].reason == "Adopted"] == ["lost"]
 
 
 async def test_a_pod_that_went_is_not_hired_again_by_an_old_list() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from podsupd.errors import PodmanConflict, PodmanRejected, PodmanUnavailable
 from podsupd.libpod import LibpodRuntime
-from podsupd.model.observed import ContainerState, ObservedPod
+from podsupd.model.observed import OWNER_LABEL, ContainerState, ObservedPod
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.spec import ContainerSpec, PodSpec, Source
 from tests.fakes.libpod import FakeLibpod, Fault
@@ -55,6 +55,20 @@ async def test_a_pod_that_does_not_change_costs_one_call(fake: FakeLibpod, runti
     assert seen is not None
     assert [(c.name, c.exit_code) for c in seen.containers] == [("p-a", 3), ("p-b", 0)]
     assert [operation for operation, _ in fake.calls].count("inspect_container") == 1
+
+
+async def test_an_adopted_owner_is_read_as_our_own(runtime: LibpodRuntime) -> None:
+    """What was taken over is ours in every answer, although its labels cannot be changed; the rest is not."""
+    ours, lost, foreign = "1" * 32, "2" * 32, "3" * 32
+    for name, owner in (("p", lost), ("q", foreign)):
+        await runtime.create_pod(CreatePod(replace(POD, name=name), "1:x"), {OWNER_LABEL: owner})
+    seen = await runtime.observe_pod("p")
+    assert seen is not None
+    assert seen.owned_by(lost)
+    runtime.recognise(ours, {lost})
+    looked = {name: await runtime.observe_pod(name) for name in ("p", "q")}
+    assert {n: s.owned_by(ours) for n, s in looked.items() if s is not None} == {"p": True, "q": False}
+    assert {p.name: p.owned_by(ours) for p in (await runtime.relist()).pods} == {"p": True, "q": False}
 
 
 async def test_a_pod_that_vanishes_is_none(runtime: LibpodRuntime) -> None:

@@ -16,8 +16,12 @@ from podsupd.model.spec import (
     EmptyDir,
     ExecCommand,
     FailureAction,
+    FailureStep,
+    GrpcCheck,
     HostPath,
+    HttpExpect,
     HttpGet,
+    Ladder,
     PodSpec,
     PortSpec,
     ProbeSpec,
@@ -93,7 +97,7 @@ def test_the_example_loads_without_a_warning_as_it_is_meant() -> None:
                     handler=curl,
                     period_s=5.0,
                     timeout_s=2.0,
-                    on_failure=FailureAction.RESTART_POD,
+                    on_failure=Ladder((FailureStep(FailureAction.RESTART_POD),)),
                 ),
             ),
         ),
@@ -135,6 +139,12 @@ spec:
   - {name: by-name, from: Host, tcpSocket: {port: web}, onFailure: {restartContainer: a}, failureThreshold: 1}
   - {name: inside, exec: {container: a, command: [test, -f, /ok]}, onFailure: None}
   - {name: port, httpGet: {port: web, host: 127.0.0.1, path: ok, scheme: HTTPS}}
+  - {name: health, grpc: {port: 50051, service: shop.Cart}}
+  - {name: curl, from: Host, exec: {command: [curl, -fsS, "http://localhost:8080"]}}
+  - name: answer
+    httpGet: {port: 80}
+    expect: {status: 200-299, bodyContains: ok, bodyMatches: "^o.$", maxBodyBytes: 100, withinSeconds: 0.5}
+  - {name: moved, httpGet: {port: 80}, expect: {status: 301}}
   backoff: {initialSeconds: 0.5, maxSeconds: 2, resetSeconds: 60, recreateAfterFailures: 2}
   stop: {scope: All, sequence: [{signal: SIGTERM, seconds: 0}, {signal: SIGRTMIN+3, seconds: 0.0}]}
 ---
@@ -188,11 +198,19 @@ def test_every_supported_field_arrives() -> None:
             vantage=Vantage.HOST,
             handler=TcpSocket(8080),
             failure_threshold=1,
-            on_failure=FailureAction.RESTART_CONTAINER,
-            target="a",
+            on_failure=Ladder((FailureStep(FailureAction.RESTART_CONTAINER, "a"),)),
         ),
         ProbeSpec("inside", ProbeType.POLICY, Vantage.CONTAINER, ExecCommand(("test", "-f", "/ok")), "a"),
         ProbeSpec("port", ProbeType.POLICY, Vantage.POD, HttpGet(80, "/ok", "HTTPS", "127.0.0.1")),
+        ProbeSpec("health", ProbeType.POLICY, Vantage.POD, GrpcCheck(50051, "shop.Cart")),
+        ProbeSpec("curl", ProbeType.POLICY, Vantage.HOST, ExecCommand(("curl", "-fsS", "http://localhost:8080")), None),
+        ProbeSpec(
+            "answer",
+            ProbeType.POLICY,
+            Vantage.POD,
+            HttpGet(80, expect=HttpExpect((200, 299), "ok", "^o.$", 100, 0.5)),
+        ),
+        ProbeSpec("moved", ProbeType.POLICY, Vantage.POD, HttpGet(80, expect=HttpExpect((301, 301)))),
     )
     assert container == ContainerSpec(
         name="a",
@@ -222,7 +240,7 @@ def test_a_variable_set_twice_is_a_warning() -> None:
     """The last value wins as in a cluster, and the slip is said."""
     (warning,) = parse(EVERYTHING, "all.yaml").warnings
     assert str(warning) == (
-        'all.yaml:28: spec.containers[0].env[2].name: "A" is already set on line 28: the last value is used'
+        'all.yaml:34: spec.containers[0].env[2].name: "A" is already set on line 34: the last value is used'
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podsupd.manifest import env_schema, object_schema, parse, schema
+from podsupd.manifest import env_schema, expect_schema, object_schema, parse, schema, security_schema, signal_schema
 from podsupd.manifest.support import ROOTS, TABLE, Support
 
 API = json.loads(Path(__file__).with_name("kubernetes_pod_api.json").read_text(encoding="utf-8"))["types"]
@@ -19,6 +19,7 @@ MODELS = {
     "HTTPHeader": schema.HttpHeader,
     "TCPSocketAction": schema.TcpSocket,
     "ExecAction": schema.Exec,
+    "GRPCAction": schema.Grpc,
     "ContainerPort": schema.ContainerPort,
     "EnvVar": env_schema.EnvVar,
     "EnvVarSource": env_schema.EnvVarSource,
@@ -29,6 +30,16 @@ MODELS = {
     "EnvFromSource": env_schema.EnvFromSource,
     "ConfigMapEnvSource": env_schema.ObjectSelector,
     "SecretEnvSource": env_schema.ObjectSelector,
+    "PodSecurityContext": security_schema.PodSecurityContext,
+    "SecurityContext": security_schema.SecurityContext,
+    "AppArmorProfile": security_schema.AppArmorProfile,
+    "SeccompProfile": security_schema.SeccompProfile,
+    "SELinuxOptions": security_schema.SELinuxOptions,
+    "Capabilities": security_schema.Capabilities,
+    "Sysctl": security_schema.Sysctl,
+    "HostAlias": security_schema.HostAlias,
+    "PodDNSConfig": security_schema.PodDNSConfig,
+    "PodDNSConfigOption": security_schema.PodDNSConfigOption,
     "ConfigMap": object_schema.ConfigMap,
     "Secret": object_schema.Secret,
     "PersistentVolumeClaim": object_schema.PersistentVolumeClaim,
@@ -45,6 +56,11 @@ MODELS = {
     "PodPolicySpec": schema.PolicySpec,
     "PolicyProbe": schema.PolicyProbe,
     "PolicyExec": schema.PolicyExec,
+    "PolicyExpect": expect_schema.Expect,
+    "PolicySignals": signal_schema.Signals,
+    "PolicyForward": signal_schema.Forward,
+    "PolicyForwardTarget": signal_schema.Target,
+    "PolicyExpectation": signal_schema.Expectation,
     "PolicyBackoff": schema.Backoff,
 }
 

@@ -371,16 +371,16 @@ def test_host_of(kind: ProbeType, host: str | None, ip: str, dialled: str) -> No
     """A container's probe dials the pod's IP as a kubelet would, a policy's dials localhost."""
     handler = TcpSocket(80, host=host)
     spec = ProbeSpec("p", kind, Vantage.POD, handler)
-    assert host_of(spec, handler, replace(TARGET, ip=ip)) == dialled
+    assert host_of(spec, handler.host, replace(TARGET, ip=ip)) == dialled
 
 
 async def test_localhost_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the host's /etc/hosts says of localhost does not change what is dialled inside a pod."""
     monkeypatch.delattr(socket, "getaddrinfo")
-    assert await addresses("LocalHost", 80) == [
+    assert await addresses("LocalHost", 80) == (
         Address(socket.AF_INET, "127.0.0.1", 80),
         Address(socket.AF_INET6, "::1", 80),
-    ]
+    )
 
 
 async def test_attempts_are_plain_records(prober: ProbeRunner, dead_port: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from podsupd.errors import FatalError
+from podsupd.errors import FatalError, StateUnavailable
 from podsupd.state import claim
 
 Python = Callable[..., subprocess.Popen[str]]
@@ -54,6 +54,33 @@ def test_the_id_is_made_once(tmp_path: Path, manifests: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "state" / "owner.json").stat().st_mode) == 0o600
     assert json.loads((tmp_path / "state" / "owner.json").read_text()) == {str(manifests): owner}
+
+
+def test_what_was_adopted_stays_ours(tmp_path: Path, manifests: Path) -> None:
+    """An adopted owner id is kept over a restart, beside our own, and for this directory only."""
+    lost, other = "a" * 32, tmp_path / "other.d"
+    other.mkdir()
+    with claim(str(tmp_path / "state"), str(other)) as neighbour:
+        assert neighbour.adopted == frozenset()
+    with claim(str(tmp_path / "state"), str(manifests)) as first:
+        owner = first.owner_id
+        assert first.adopted == frozenset()
+        first.adopt([lost, owner])
+        assert first.adopted == {lost}
+    with claim(str(tmp_path / "state"), str(manifests)) as second:
+        assert (second.owner_id, second.adopted) == (owner, {lost})
+    with claim(str(tmp_path / "state"), str(other)) as again:
+        assert again.adopted == frozenset()
+
+
+def test_an_adoption_that_cannot_be_saved_is_none(tmp_path: Path, manifests: Path) -> None:
+    """On a full or broken disk the answer is an error, and nothing is taken over."""
+    with claim(str(tmp_path / "state"), str(manifests)) as mine:
+        # root writes everywhere: only something else in the way of the new file stops it.
+        (tmp_path / "state" / "owner.json.new").mkdir()
+        with pytest.raises(StateUnavailable, match="cannot save the owner id"):
+            mine.adopt(["a" * 32])
+        assert mine.adopted == frozenset()
 
 
 def test_another_directory_has_another_id(tmp_path: Path, manifests: Path) -> None:

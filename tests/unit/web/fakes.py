@@ -41,6 +41,7 @@ from podsupd.model.status import (
     Health,
     PodPlan,
     PodStatus,
+    ProbeRun,
     ProbeStatus,
 )
 
@@ -230,6 +231,21 @@ def drill_report(*, met: bool) -> DrillReport:
     return DrillReport("my-shared-pod", met, f"1 of {len(results)} expectations met", ready=True, results=results)
 
 
+def probe_run() -> ProbeRun:
+    """Return a probe that was asked for."""
+    return ProbeRun(
+        "my-shared-pod",
+        SPEC.all_probes[0],
+        "successful",
+        "GET http://localhost:8080/ answered 200",
+        duration_s=0.0021,
+        address="127.0.0.1:8080",
+        connect_s=0.00012,
+        first_byte_s=0.0009,
+        head="HTTP/1.1 200 OK\r\nServer: nginx\x1b[2J\r\nContent-Length: 3",
+    )
+
+
 def daemon() -> DaemonStatus:
     """Return a daemon in good health that holds a removal."""
     return DaemonStatus(
@@ -259,12 +275,14 @@ class FakeControl:
         ]
     )
     tree_: PodProcesses = field(default_factory=tree)
+    run: ProbeRun = field(default_factory=probe_run)
     report: SignalReport = field(default_factory=signal_report)
     drilled: DrillReport = field(default_factory=lambda: drill_report(met=False))
     counts: dict[str, ProcessCount] = field(
         default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
     held: dict[str, str] = field(default_factory=lambda: {"old-pod": "2 files vanished at once"})
+    estranged: dict[str, str] = field(default_factory=lambda: {"my-shared-pod": "0123456789abcdef0123456789abcdef"})
     files: tuple[DesiredFile, ...] = (
         DesiredFile(
             PATH,
@@ -339,6 +357,10 @@ class FakeControl:
         self.calls.append(("prune", confirm))
         return self.held
 
+    async def adopt(self, *, confirm: bool) -> Mapping[str, str]:
+        self.calls.append(("adopt", confirm))
+        return self.estranged
+
     async def processes(self, pod: str) -> PodProcesses:
         self._fail()
         return replace(self.tree_, pod=pod)
@@ -352,6 +374,14 @@ class FakeControl:
         self._fail()
         self.calls.append(("drill", pod))
         return self.drilled
+
+    async def run_probe(self, pod: str, probe: str) -> ProbeRun:
+        self._fail()
+        self.calls.append(("probe", pod, probe))
+        if probe not in {p.name for p in SPEC.all_probes}:
+            message = f"cannot find probe {probe} of pod {pod}: it has nothing of the kind"
+            raise LookupError(message)
+        return replace(self.run, pod=pod, spec=next(p for p in SPEC.all_probes if p.name == probe))
 
     async def count_processes(self) -> None:
         self.counts = {pod: replace(count, zombies=count.zombies + 1) for pod, count in self.counts.items()}

@@ -181,6 +181,16 @@ async def test_prune_needs_a_confirmation(
     assert control.calls == [("prune", confirm)]
 
 
+@pytest.mark.parametrize(("body", "confirm"), [(b"", False), (b'{"confirm": true}', True)])
+async def test_adopt_needs_a_confirmation(
+    client: aiohttp.ClientSession, control: FakeControl, body: bytes, *, confirm: bool
+) -> None:
+    """Pods are taken over only when somebody says confirm."""
+    async with client.post("/v1/adopt", data=body) as response:
+        check("Adopted", await response.json())
+    assert control.calls == [("adopt", confirm)]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "detail"),
     [
