@@ -7,7 +7,8 @@ import pytest
 
 from podsupd.errors import SignalRefused
 from tests.unit.cli.conftest import Run
-from tests.unit.web.fakes import FakeControl, drill_report
+from tests.unit.web.fakes import FakeControl
+from tests.unit.web.signal_fakes import drill_report
 
 SHOWN = """EXPECTED                                                OUTCOME   AFTER     WHAT FOLLOWED
 SIGQUIT to nginx-server: exits with code 0 within 20 s  met       4.7 ms    it exited with code 0 after 4.7 ms

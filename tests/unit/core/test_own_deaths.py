@@ -13,7 +13,7 @@ def ended(purpose: str, policy: RestartPolicy = RestartPolicy.ALWAYS, code: int 
     """Return a world in which podsupd sent web a signal that ended it."""
     world = running()
     world.want = replace(POD, restart_policy=policy)
-    cause = DeathCause(f"SIGTERM from podsupd {purpose}", "podsupd", purpose, "SIGTERM")
+    cause = DeathCause(f"SIGTERM from podsupd {purpose}", "podsupd", purpose, signal="SIGTERM")
     world.facts = replace(world.facts, causes={world.named("web").id: cause})
     world.crash("web", code)
     world.turn()
