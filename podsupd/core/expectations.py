@@ -61,10 +61,12 @@ class Expectations:
 
     pending: dict[tuple[str, Expectation], Pending] = field(default_factory=dict)
 
-    def begin(self, pod: str, rule: Expectation, life: Incarnation, at: float, epoch: float) -> None:
-        """Take note of a signal; a second one while the first is pending changes nothing."""
+    def begin(
+        self, pod: str, rule: Expectation, life: Incarnation, at: float, epoch: float, *, anew: bool = False
+    ) -> None:
+        """Take note of a signal; a second one while the first is pending changes nothing, unless it counts anew."""
         before = self.pending.get((pod, rule))
-        if before is None or before.life != life:
+        if anew or before is None or before.life != life:
             self.pending[pod, rule] = Pending(pod, rule, life, at, epoch)
 
     @property

@@ -88,9 +88,9 @@ class Engine:
         self._changes = Changes()
         self._policies = insight.policies
         self._sending = Sending(
-            SendingTools(insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
+            SendingTools(events, insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
         )
-        self._drills = Drills(DrillTools(insight.policies, self._sending, self._view, changed, clock))
+        self._drills = Drills(DrillTools(events, insight.policies, self._sending, self._view, changed, clock))
 
     # -- health
 

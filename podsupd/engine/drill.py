@@ -3,20 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from podsupd import log
 from podsupd.core import signal_words as words
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.expectations import SLACK_S, Outcome
-from podsupd.engine.events import Broadcast
+from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.sending import Sending
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.tasks import pause
 from podsupd.errors import ProcessesUnavailable, SignalRefused
+from podsupd.model.plan import Note
 from podsupd.model.sending import DrillReport, DrillResult, Purpose, SignalRequest
 from podsupd.model.signal_policy import Expectation
 from podsupd.ports import Clock
-
-logger = log.get("drill")
 
 READY_S = 60.0
 """How long a container that the last signal ended is waited for."""
@@ -29,6 +27,7 @@ SKIPPED = "skipped"
 class Tools:
     """What a drill works with. view: a pod's newest view, None when it is gone; changed: tells of every new one."""
 
+    events: EventLog
     policies: SignalPolicies
     sending: Sending
     view: Callable[[str], PodView | None]
@@ -57,7 +56,8 @@ class Drills:
         made = DrillReport(
             pod, all(r.outcome == Outcome.MET for r in results), _verdict(results, ready=ready), ready, results
         )
-        logger.info(made.verdict, pod=pod)
+        kind = "Normal" if made.met and made.ready else "Warning"
+        self._tools.events.note(pod, Note(kind, "Drilled", f"podsupd drill: {made.verdict}"))
         return made
 
     def _rules(self, pod: str) -> tuple[Expectation, ...]:
@@ -75,7 +75,7 @@ class Drills:
             return _result(rule, SKIPPED, f"nothing was sent: container {rule.container} is not ready")
         policies = self._tools.policies
         # Before it is sent: a process may end, and its container be started again, before anybody looks.
-        if not policies.begin(pod, rule):
+        if not policies.begin(pod, rule, anew=True):
             return _result(rule, SKIPPED, f"nothing was sent: container {rule.container} does not run")
         request = SignalRequest(pod, words.parse(rule.signal), rule.container, wait_s=0, purpose=Purpose.DRILL)
         try:

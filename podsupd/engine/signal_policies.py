@@ -141,13 +141,17 @@ class SignalPolicies:
 
     # -- expect
 
-    def begin(self, pod: str, rule: Expectation, ago_s: float = 0.0) -> bool:
-        """Take note that the container's first process got the signal; False when it has none."""
+    def begin(self, pod: str, rule: Expectation, ago_s: float = 0.0, *, anew: bool = False) -> bool:
+        """Take note that the container's first process got the signal; False when it has none.
+
+        anew: whatever waits for an earlier one (a drill's own signal has all of its time).
+        """
         worker = self._tools.workers.get(pod)
         life = _life(worker, rule.container) if worker is not None else None
         if life is None:
             return False
-        self._expectations.begin(pod, rule, life, self._now() - ago_s, self._tools.clock.wall() - ago_s)
+        at, epoch = self._now() - ago_s, self._tools.clock.wall() - ago_s
+        self._expectations.begin(pod, rule, life, at, epoch, anew=anew)
         self._begun.notify()
         return True
 

@@ -83,6 +83,8 @@ def test_a_second_signal_gives_no_more_time() -> None:
     assert made.due == 112.0
     made.begin("p", QUIT, Incarnation("c", "t2"), 105.0, 1005.0)
     assert made.due == 117.0
+    made.begin("p", QUIT, Incarnation("c", "t2"), 107.0, 1007.0, anew=True)
+    assert made.due == 119.0
 
 
 def test_a_rule_that_is_gone_is_not_judged() -> None:

@@ -12,7 +12,6 @@ import pytest
 from podsupd.core.expectations import Outcome
 from podsupd.engine.drill import Drills
 from podsupd.engine.drill import Tools as DrillTools
-from podsupd.engine.events import EventLog
 from podsupd.engine.signal_policies import SignalPolicies, Tools
 from podsupd.errors import SignalRefused
 from podsupd.model.observed import Incarnation
@@ -20,7 +19,7 @@ from podsupd.model.plan import ContainerMemory, Death, Intent, PodMemory
 from podsupd.model.sending import Addressee, Purpose, SignalRequest
 from podsupd.model.signal_policy import Expectation, ForwardRule, ForwardTarget, SignalPolicy
 from podsupd.model.signals import Delivered, Generated
-from tests.unit.engine.rig import Clock, Journal
+from tests.unit.engine.rig import Clock
 from tests.unit.engine.rig import pod as spec
 from tests.unit.engine.test_ledger import MAIN
 from tests.unit.engine.test_sending import DAEMON
@@ -53,14 +52,13 @@ class Rig(SendingRig):
         self.want = replace(spec("web", "main", "side"), signals=signals)
         self.intent = Intent()
         self.workers: dict[str, Any] = {"web": SimpleNamespace(view=self.view, want=self.want)}
-        self.journal, self.meter, clock = Journal(), Meter(), Clock()
-        events = EventLog(self.journal, clock)
+        self.meter, clock = Meter(), Clock()
         ledger = self.ledger.ledger
         self.policies = SignalPolicies(
-            Tools(ledger, self.kernel, self.workers, events, self.meter, clock, self.changed)  # type: ignore[arg-type]
+            Tools(ledger, self.kernel, self.workers, self.events, self.meter, clock, self.changed)  # type: ignore[arg-type]
         )
         view = lambda name: self.view() if name in self.workers else None  # noqa: E731
-        self.drills = Drills(DrillTools(self.policies, self.sending, view, self.changed, clock))
+        self.drills = Drills(DrillTools(self.events, self.policies, self.sending, view, self.changed, clock))
         self.kernel.then = lambda _number: None
 
     def view(self) -> Any:
@@ -190,6 +188,7 @@ async def test_a_drill_sends_waits_and_tells(ruled: Rig) -> None:
     assert (report.met, report.ready, report.verdict) == (False, True, "1 of 2 expectations met")
     assert [number for _, number in ruled.kernel.sent] == [USR1, QUIT]
     assert ruled.meter.counts["SIGQUIT", "breached"] == 1
+    assert (await ruled.told("Drilled")).type == "Warning"
     await ruled.ledger.until(lambda: len(ruled.ledger.history.rows) == 2)
     assert {r.purpose for r in ruled.ledger.history.rows.values()} == {Purpose.DRILL}
 
