@@ -1,5 +1,6 @@
 """Bringing all of a pod up: init containers and sidecars in their order, then the containers together."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from podsupd.core import containers, health, initializing, naming, teardown
@@ -7,7 +8,7 @@ from podsupd.core.containers import Decision
 from podsupd.core.draft import Draft
 from podsupd.core.stopping import Rule
 from podsupd.model.observed import ObservedPod
-from podsupd.model.plan import CreateContainer, Facts, PullImage, StartContainer
+from podsupd.model.plan import CreateContainer, Facts, StartContainer
 from podsupd.model.spec import ContainerSpec, PodSpec
 
 INITIALIZING = "PodInitializing"
@@ -108,17 +109,17 @@ def _bring_up(draft: Draft, stage: Stage, spec: ContainerSpec, facts: Facts, *, 
     return draft.take(spec.name, decision)
 
 
-def prepare(draft: Draft, want: PodSpec, seen: ObservedPod, facts: Facts) -> bool:
+def prepare(draft: Draft, want: PodSpec, facts: Facts) -> bool:
     """Have the images pulled that a pod needs to be made; say whether they are all here."""
-    missing = [c for c in want.every if not _at_hand(c, facts)]
-    for spec in missing:
-        nothing = replace(seen, containers=())
-        decision = containers.bring_up(want, spec, nothing, None, draft.memory, facts, draft.now)
-        pulls = tuple(a for a in decision.actions if isinstance(a, PullImage))
-        draft.take(spec.name, replace(decision, actions=pulls, memory=draft.memories[spec.name]))
-    return not missing
+    return not fetch(draft, want.every, facts)
 
 
-def _at_hand(spec: ContainerSpec, facts: Facts) -> bool:
-    fact = facts.images.get(spec.image)
-    return fact is not None and containers.at_hand(spec, fact)
+def fetch(draft: Draft, specs: Iterable[ContainerSpec], facts: Facts) -> list[str]:
+    """Have the images of these containers pulled as their policies want it; return whose are not here."""
+    missing: list[str] = []
+    for spec in specs:
+        gate = containers.image_gate(spec, draft.of(spec.name), facts, draft.now)
+        if gate:
+            draft.take(spec.name, gate)
+            missing.append(spec.name)
+    return missing

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from podsupd.core import containers, dependencies, health, initializing, ladder, naming
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
-from podsupd.core.digest import container_digest, pod_digest
+from podsupd.core.digest import whole_digest
 from podsupd.core.probing import Result
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
@@ -177,6 +177,22 @@ def _phase(view: PodView, statuses: tuple[ContainerStatus, ...], found: Mapping[
     return "Succeeded"
 
 
+def _update_conditions(view: PodView) -> list[Condition]:
+    """Say how an update stands, of a pod whose updates have to prove themselves."""
+    if view.want is None or view.want.update is None:
+        return []
+    failed = view.memory.failed
+    if failed:
+        back = view.want.update.rollback
+        message = f"{failed.message}; the last good version is in force until the file changes"
+        return [Condition("Progressing", "False", "RolledBack" if back else "UpdateFailed", message)]
+    if view.memory.rollout and view.memory.good:
+        late = view.memory.rollout.late
+        why = view.plan.why if view.plan else ""
+        return [Condition("Progressing", str(not late), "ProgressDeadlineExceeded" if late else "Updating", why)]
+    return [Condition("Progressing", "True", "Updated" if view.memory.good else "Starting")]
+
+
 def _initialized_condition(inits: tuple[ContainerStatus, ...], *, done: bool) -> Condition:
     if done:
         return Condition("Initialized", "True")
@@ -215,6 +231,7 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
     if paused:
         what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
         found.append(Condition("Paused", "True", "PausedByHand", what))
+    found += _update_conditions(view)
     if conflict:
         found.append(Condition("Conflict", "True", "NameTaken", conflict))
     if view.fault:
@@ -250,19 +267,13 @@ def derive(view: PodView, now: Now) -> PodStatus:
         containers=statuses,
         probes=tuple(view.probes.values()),
         why=view.plan.why if view.plan else "not looked at yet",
-        digest=_digest(view.want),
+        digest=whole_digest(view.want) if view.want else "",
         source=_source(view),
-        last_good=bool(view.fault),
+        last_good=bool(view.fault) or view.memory.failed is not None,
         stopped=view.intent.stopped,
         actions=tuple(describe(a) for a in view.plan.actions) if view.plan else (),
         init_containers=before,
     )
-
-
-def _digest(want: PodSpec | None) -> str:
-    if want is None:
-        return ""
-    return "; ".join([pod_digest(want), *(f"{c.name}: {container_digest(want, c)}" for c in want.every)])
 
 
 def _source(view: PodView) -> str:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from podsupd.core import hooks, references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
-from podsupd.core.digest import changed_fields, container_digest
-from podsupd.core.naming import shares_pids
+from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
@@ -165,15 +165,27 @@ def take_down(
     return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why))
 
 
+def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozenset[str]:
+    """Name the images whose state a plan depends on: of containers that are missing or changed."""
+    found = by_name(seen, owner) if seen else {}
+    return frozenset(
+        spec.reference
+        for spec in want.every
+        if spec.name not in found
+        or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
+        or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
+    )
+
+
 def at_hand(spec: ContainerSpec, fact: ImageFact) -> bool:
     """Say whether an image is here; after a failed pull one that was imported counts, unless the policy is Always."""
     imported = fact.state is ImageState.FAILED and bool(fact.image_id) and spec.pull_policy is not PullPolicy.ALWAYS
     return fact.state is ImageState.PRESENT or imported
 
 
-def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+def image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
     """Return None when the image is at hand as the pull policy wants it, else what to do until it is."""
-    fact = facts.images.get(spec.image, ImageFact(ImageState.UNKNOWN))
+    fact = facts.images.get(spec.reference, ImageFact(ImageState.UNKNOWN))
     if at_hand(spec, fact) and spec.pull_policy is not PullPolicy.ALWAYS:
         return None
     if spec.pull_policy is PullPolicy.NEVER:
@@ -192,14 +204,14 @@ def _image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now:
     pulling = ("ContainerCreating", f"pulling image {spec.image}")
     if fact.state is ImageState.PULLING:
         return Decision(memory, waiting=pulling, wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
-    pull = PullImage(spec.image, f"container {spec.name} needs it")
+    pull = PullImage(spec.reference, f"container {spec.name} needs it")
     return Decision(memory, (pull,), pulling, now.boottime + IMAGE_LOOK_AGAIN_S)
 
 
 def _create(
     pod: PodSpec, spec: ContainerSpec, seen: ObservedPod, memory: ContainerMemory, facts: Facts, now: Now
 ) -> Decision:
-    gate = _image_gate(spec, memory, facts, now)
+    gate = image_gate(spec, memory, facts, now)
     if gate:
         return gate
     needs = references.missing(pod, spec)
@@ -273,7 +285,7 @@ def bring_up(
     # What could not be made anew runs on: a ConfigMap that went takes nothing down.
     if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
-        gate = _image_gate(spec, mine, facts, now)
+        gate = image_gate(spec, mine, facts, now)
         if gate:
             return gate
         why = f"changed: {', '.join(changed)}"

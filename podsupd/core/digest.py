@@ -96,6 +96,11 @@ def pod_digest(pod: PodSpec) -> str:
     )
 
 
+def whole_digest(pod: PodSpec) -> str:
+    """Digest all of a pod that something has to be made anew for."""
+    return "; ".join([pod_digest(pod), *(f"{c.name}: {container_digest(pod, c)}" for c in pod.every)])
+
+
 def _parse(digest: str) -> tuple[str, dict[str, str]]:
     version, *pairs = digest.split() or [""]
     return version, dict(pair.split("=", 1) for pair in pairs if "=" in pair)

@@ -6,12 +6,17 @@ from dataclasses import replace
 from podsupd.core import containers, troubles
 from podsupd.core.containers import Decision
 from podsupd.model.plan import Action, ContainerMemory, Note, Now, Plan, PodMemory
+from podsupd.model.spec import PodSpec
+
+AS_DESIRED = "as desired"
 
 
 class Draft:
-    """Collects decisions on the way to a Plan."""
+    """Collects decisions on the way to a Plan. spec: what is planned for; why: what is to be said besides."""
 
-    def __init__(self, memory: PodMemory, notes: Iterable[Note], now: Now) -> None:
+    def __init__(self, memory: PodMemory, notes: Iterable[Note], now: Now, spec: PodSpec | None) -> None:
+        self.spec = spec
+        self.why = ""
         self.now = now
         self.memories = dict(memory.containers)
         self.memory = memory
@@ -44,6 +49,8 @@ class Draft:
     def plan(self, why: str, *, conflict: str = "", gone: bool = False) -> Plan:
         """Return the plan that was collected."""
         memory = replace(self.memory, containers=self.memories)
+        if self.why:
+            why = self.why if why == AS_DESIRED else f"{self.why}; {why}"
         return Plan(
             tuple(self.actions),
             self.wake_at,
@@ -53,4 +60,5 @@ class Draft:
             self.waiting,
             conflict=conflict,
             gone=gone,
+            spec=self.spec,
         )

@@ -5,11 +5,11 @@ It never looks at how it came here: interrupted after any action, the next plan 
 
 from dataclasses import replace
 
-from podsupd.core import bringup, containers, dependencies, naming, references, teardown, troubles
+from podsupd.core import bringup, containers, dependencies, naming, references, rollout, teardown, troubles
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
-from podsupd.core.digest import changed_fields, container_digest, pod_digest
-from podsupd.core.draft import Draft
+from podsupd.core.digest import changed_fields, pod_digest
+from podsupd.core.draft import AS_DESIRED, Draft
 from podsupd.core.stopping import MAIN_ONLY, Rule
 from podsupd.model.observed import (
     CONTAINER_LABEL,
@@ -43,19 +43,6 @@ def namespaces_wanted(want: PodSpec) -> frozenset[str]:
     return frozenset({"net", "pid"} if want.share_process_namespace else {"net"})
 
 
-def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> tuple[str, ...]:
-    """Name the images whose state a plan depends on: of containers that are missing or changed."""
-    found = naming.by_name(seen, owner) if seen else {}
-    names = {
-        spec.image
-        for spec in want.every
-        if spec.name not in found
-        or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
-        or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
-    }
-    return tuple(sorted(names))
-
-
 def plan(
     want: PodSpec | None, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now
 ) -> Plan:
@@ -69,8 +56,13 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
+    choice = rollout.choose(want, intent, seen, facts, memory, now) if want else None
+    if choice:
+        want, memory = choice.spec, choice.memory
     books = account(want, intent, seen, facts, memory, now)
-    draft = Draft(books.memory, books.notes, now)
+    draft = Draft(books.memory, books.notes, now, want)
+    if choice:
+        _prepare_update(draft, choice, facts)
     if _orphaned(draft, seen, facts):
         return draft.plan("ends what a container left behind that was removed by hand")
     draft.actions += books.calls
@@ -85,6 +77,17 @@ def plan(
     if intent.stopped:
         return _stop(draft, want, seen, facts, now)
     return _run(draft, want, intent.stopped_containers, seen, facts, now)
+
+
+def _prepare_update(draft: Draft, choice: rollout.Choice, facts: Facts) -> None:
+    """Have the images of an update fetched while the spec that is in force goes on."""
+    draft.notes += choice.notes
+    draft.wake(choice.wake_at)
+    bringup.fetch(draft, choice.preparing, facts)
+    draft.why = choice.why
+    if choice.waiting:
+        draft.waiting[INFRA] = choice.waiting
+        draft.wake(draft.now.boottime + RESYNC_S)
 
 
 def _conflict(want: PodSpec, seen: ObservedPod) -> str:
@@ -160,7 +163,7 @@ def _create(draft: Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now)
         return draft.plan("stopped by an operator")
     waits = dependencies.waits(want, facts)
     if waits:
-        bringup.prepare(draft, want, ObservedPod(want.name, want.name, {}, "", None, ()), facts)
+        bringup.prepare(draft, want, facts)
         return _wait(draft, waits, now)
     trouble = troubles.active(draft.memory.troubles, INFRA, now)
     if trouble:
@@ -192,7 +195,7 @@ def _replaced(want: PodSpec, seen: ObservedPod) -> str:
 def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
     """Make a changed pod anew, once all its images and the pods that it needs are here."""
     if not intent.stopped:
-        if not bringup.prepare(draft, want, seen, facts):
+        if not bringup.prepare(draft, want, facts):
             return draft.plan(f"{why}; waits for images before anything stops")
         needs = [message for spec in want.every if (message := references.missing(want, spec))]
         if needs:
@@ -277,4 +280,4 @@ def _run(draft: Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod
             )
             draft.take(name, decision)
             whys.append(f"{name}: no longer in the manifest")
-    return draft.plan("; ".join(whys) or "as desired")
+    return draft.plan("; ".join(whys) or AS_DESIRED)

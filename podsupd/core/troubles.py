@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from podsupd.core import stopping
 from podsupd.core.backoff import retry_delay
+from podsupd.model.life import HookKind
 from podsupd.model.plan import (
     Action,
     CallWebhook,
     CreateContainer,
     CreatePod,
-    HookKind,
     Now,
     PodMemory,
     PullImage,

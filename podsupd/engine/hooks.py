@@ -6,7 +6,8 @@ from functools import partial
 from podsupd.core.hooks import key
 from podsupd.engine.tasks import TaskPool
 from podsupd.errors import ProbeUnrunnable
-from podsupd.model.plan import HookFact, RunHook
+from podsupd.model.life import HookFact
+from podsupd.model.plan import RunHook
 from podsupd.model.spec import HttpGet, ProbeSpec, ProbeType, Sleep, Vantage
 from podsupd.ports import Prober, ProbeTarget
 

@@ -11,7 +11,8 @@ from podsupd import log
 from podsupd.core import naming, troubles
 from podsupd.core.accounting import INFRA
 from podsupd.core.conditions import PodView
-from podsupd.core.planner import images_needed, plan
+from podsupd.core.planner import plan
+from podsupd.core.rollout import OUTCOMES, images_needed
 from podsupd.engine import registrations
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, told
@@ -115,6 +116,7 @@ class Worker:
         self._same = 0
         self._again = asyncio.Event()
         self._sheltered: frozenset[str] = frozenset()
+        self._watching_since = tools.clock.now().boottime
         self._lives = Lives(tools.processes, tools.clock, self._died, self.poke)
 
     # -- what others ask of it: synchronous, never blocking
@@ -168,7 +170,7 @@ class Worker:
         """Return all that is known of the pod now."""
         return PodView(
             self.name,
-            self._want,
+            self._in_force(),
             self._intent,
             self._seen,
             self._plan,
@@ -179,6 +181,11 @@ class Worker:
             owner=self._tools.owner,
             fresh=self._planned == self._wishes,
         )
+
+    def _in_force(self) -> PodSpec | None:
+        """Return what is planned for: what the file says, or the last good spec where that one failed."""
+        planned = self._plan.spec if self._plan and self._planned == self._wishes else None
+        return self._want and (planned or self._want)
 
     # -- the loop
 
@@ -192,6 +199,7 @@ class Worker:
                     self._unavailable = 0
                 except PodmanUnavailable as error:
                     self._unavailable += 1
+                    self._watching_since = self._tools.clock.now().boottime
                     self._tools.unavailable(str(error))
                     self._tools.changed(self.name)
                     wait = min(UNAVAILABLE_FIRST_S * 2 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
@@ -251,7 +259,7 @@ class Worker:
     async def _facts(self, seen: ObservedPod | None) -> Facts:
         images = {}
         if self._want is not None:
-            for image in images_needed(self._want, seen, self._tools.owner):
+            for image in images_needed(self._want, seen, self._memory, self._tools.owner):
                 images[image] = await self._tools.puller.fact(image)
         return Facts(
             owner=self._tools.owner,
@@ -261,6 +269,7 @@ class Worker:
             causes=await self._tools.causes(self.name, seen),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             hooks=self._tools.hooks.facts(self.name),
+            watching_since=self._watching_since,
             after={pod: self._tools.unmet(pod) for pod in (self._want.after if self._want else ())},
         )
 
@@ -294,6 +303,8 @@ class Worker:
         self._seen, self._plan, self._memory = seen, made, made.memory
         for note in made.notes:
             self._tell(note)
+            if note.reason in OUTCOMES:
+                self._tools.meter.update(self.name, OUTCOMES[note.reason])
         for container, (reason, message) in made.waiting.items():
             was = before.waiting.get(container, ("", "")) if before else ("", "")
             if reason in WARNED and reason != was[0]:
@@ -303,7 +314,8 @@ class Worker:
         if made.conflict and (before is None or before.conflict != made.conflict):
             self._tell(Note("Warning", "Conflict", made.conflict))
         # Readiness goes on while a pod ends that nobody wants any more.
-        spec = self._want or self._last
+        self._last = made.spec or self._last
+        spec = self._last
         wanted = registrations.of(spec, seen, made.memory, self._sight(), self._tools.clock.now(), self._tools.owner)
         self._tools.prober.sync(self.name, wanted)
         self._tools.changed(self.name)
@@ -346,7 +358,7 @@ class Worker:
         if self._seen is None:
             raise RuntimeError("a hook was planned for a pod that was not seen")
         container = next((c for c in self._seen.containers if c.id == container_id), None)
-        return registrations.target(self._want or self._last, self._seen, container, self._sight())
+        return registrations.target(self._last, self._seen, container, self._sight())
 
     def _sight(self) -> registrations.Sight:
         return registrations.Sight(self._tools.info(), self._tools.runtime.sees_processes())

@@ -68,7 +68,7 @@ def container_body(
     body: dict[str, Any] = {
         "name": spec.runtime_name,
         "pod": action.pod_id,
-        "image": spec.image,
+        "image": spec.reference,
         # In the host's network its name is the host's, as in Kubernetes.
         **({"utsns": {"nsmode": "host"}} if pod.network.host_network else {"hostname": pod.hostname}),
         "labels": {**pod.labels, **labels},

@@ -38,6 +38,7 @@ from podsupd.model.spec import (
     StopSpec,
     StopStep,
     TcpSocket,
+    UpdateSpec,
     Vantage,
     VolumeMount,
     VolumeSpec,
@@ -87,6 +88,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
         signals=signal_schema.policy(rules.signals),
+        update=_update(rules.update),
     )
 
 
@@ -239,6 +241,12 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
         grace_s=_optional(probe.termination_grace_period_seconds),
         on_failure=_ladder(probe.on_failure),
     )
+
+
+def _update(update: schema.Update | None) -> UpdateSpec | None:
+    if update is None:
+        return None
+    return UpdateSpec(update.min_healthy_seconds, update.progress_deadline_seconds, update.rollback)
 
 
 def _hook(hook: schema.LifecycleHandler | None, named: Ports) -> Hook | None:

@@ -90,6 +90,12 @@ class Rules:
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
             self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
         self._signals(_mapping(spec.get("signals")), known if pod else None)
+
+        update = _mapping(spec.get("update"))
+        healthy, deadline = update.get("minHealthySeconds", 10), update.get("progressDeadlineSeconds", 120)
+        if isinstance(healthy, int | float) and isinstance(deadline, int | float) and healthy >= deadline:
+            what = f"must be more than minHealthySeconds, found {deadline} and {healthy}"
+            self._error(("spec", "update", "progressDeadlineSeconds"), what)
         self._stop(_mapping(spec.get("stop")), _mapping(pod.value.get("spec")) if pod else {})
 
     def _signals(self, signals: dict[str, Any], known: set[str] | None) -> None:

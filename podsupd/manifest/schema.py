@@ -320,6 +320,14 @@ class Stop(Model):
     sequence: list[StopStep] = []
 
 
+class Update(Model):
+    """How updates prove themselves."""
+
+    min_healthy_seconds: Duration = 10.0
+    progress_deadline_seconds: Duration = 120.0
+    rollback: bool = True
+
+
 class PolicySpec(Model):
     """The spec of a PodPolicy."""
 
@@ -329,6 +337,7 @@ class PolicySpec(Model):
     stop: Stop = Stop()
     signals: Signals = Signals()
     after: list[PodName] = []
+    update: Update | None = None
 
 
 class PodPolicy(Model):

@@ -143,10 +143,8 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported(
-        "containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after signals:PolicySignals"
-    ),
-    **_later("update", _REMOVE),
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
+    **_supported("signals:PolicySignals update:PolicyUpdate"),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -249,6 +247,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "PolicyWebhook": _supported("url timeoutSeconds retries"),
     "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
+    "PolicyUpdate": _supported("minHealthySeconds progressDeadlineSeconds rollback"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
     "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpectation*"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from podsupd.model.life import Failed, Good, HookFact, HookKind, HookRun, Rollout
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, StopSpec, Webhook
@@ -68,23 +69,6 @@ class Verdict:
     message: str = ""
 
 
-class HookKind(StrEnum):
-    """Kubernetes' two moments in a container's life at which something of the manifest's is done."""
-
-    POST_START = "PostStart"
-    PRE_STOP = "PreStop"
-
-
-@dataclass(frozen=True, slots=True)
-class HookFact:
-    """A hook that this daemon began: how it ended, if it did. failed: a sentence; warning: it could not be run here."""
-
-    incarnation: Incarnation
-    ended: bool = False
-    failed: str = ""
-    warning: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What else a plan depends on.
@@ -95,7 +79,7 @@ class Facts:
     durable: state.db can be written; without it nothing destructive is planned.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
-    hooks: by ``CONTAINER/KIND``.
+    hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
     """
 
     owner: str
@@ -107,6 +91,7 @@ class Facts:
     leftovers: Mapping[str, int] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
+    watching_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +254,6 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class HookRun:
-    """The postStart hook of an incarnation: began_at is boottime."""
-
-    incarnation: Incarnation
-    began_at: float
-    boot_id: str
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RestartMark:
     """This incarnation has to go and come again. counts: as a failure, for the back-off.
 
@@ -384,7 +359,8 @@ class PodMemory:
     """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers.
 
     initialized: the life of the infra container in which all init containers have done their work. ending_since:
-    boottime at which the pod's containers began to be stopped together; boot_id is that of this time.
+    boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
+    failed: of a pod whose PodPolicy says how updates prove themselves.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -392,6 +368,9 @@ class PodMemory:
     restart_generation: int = 0
     ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
     initialized: Incarnation | None = None
+    good: Good | None = None
+    rollout: Rollout | None = None
+    failed: Failed | None = None
     ending_since: float | None = None
     boot_id: str = ""
 
@@ -411,7 +390,8 @@ class Plan:
     """Actions to apply in order, when to look again at the latest (boottime), and why.
 
     waiting: by container (empty: the pod) what is waited for, as Kubernetes' reason and a message.
-    conflict: somebody else's pod has the name. gone: nothing is wanted and nothing of ours is there.
+    spec: what was planned for, the file's or one that is rolled back to. conflict: somebody else's pod has the name.
+    gone: nothing is wanted and nothing of ours is there.
     """
 
     actions: tuple[Action, ...]
@@ -422,6 +402,7 @@ class Plan:
     waiting: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     conflict: str = ""
     gone: bool = False
+    spec: PodSpec | None = None
 
     @property
     def settled(self) -> bool:

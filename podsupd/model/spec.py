@@ -252,7 +252,8 @@ class ContainerSpec:
     """One container; runtime_name is its name in Podman (``POD-NAME`` or bare).
 
     stop_signal: lifecycle.stopSignal, empty for the image's own. stdin: kept open though nobody writes to it.
-    restart_policy: its own, None for the pod's; an init container with Always is a sidecar.
+    restart_policy: its own, None for the pod's; an init container with Always is a sidecar. image_id: the very image
+    that it has to run, in a spec that is rolled back to.
     """
 
     name: str
@@ -275,6 +276,12 @@ class ContainerSpec:
     restart_policy: RestartPolicy | None = None
     post_start: Hook | None = None
     pre_stop: Hook | None = None
+    image_id: str = ""
+
+    @property
+    def reference(self) -> str:
+        """What the image is asked for by: its name, or its id in a spec that is rolled back to."""
+        return self.image_id or self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +292,15 @@ class BackoffSpec:
     max_s: float = 300.0
     reset_s: float = 600.0
     recreate_after_failures: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSpec:
+    """How a changed spec proves itself: Ready for min_healthy_s within progress_deadline_s, or it is rolled back."""
+
+    min_healthy_s: float = 10.0
+    progress_deadline_s: float = 120.0
+    rollback: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +316,8 @@ class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
     objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
-    after: pods that have to be Ready, or to have succeeded, before this one is started.
+    after: pods that have to be Ready, or to have succeeded, before this one is started. update: None takes a changed
+    spec as it is.
     """
 
     name: str
@@ -322,6 +339,7 @@ class PodSpec:
     after: tuple[str, ...] = ()
     signals: SignalPolicy = field(default_factory=SignalPolicy)
     init_containers: tuple[ContainerSpec, ...] = ()
+    update: UpdateSpec | None = None
 
     @property
     def every(self) -> tuple[ContainerSpec, ...]:

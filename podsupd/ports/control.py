@@ -35,6 +35,10 @@ class Meter(Protocol):
         """Count processes that had to be killed at the end of a stop."""
         ...
 
+    def update(self, pod: str, outcome: str) -> None:
+        """Count an update of a pod that ended: succeeded, rolled_back or failed."""
+        ...
+
     def event(self) -> None:
         """Count an event of Podman's stream."""
         ...

@@ -17,14 +17,16 @@ from typing import TypeVar
 from podsupd import log
 from podsupd.core import signal_words
 from podsupd.errors import CgroupUnavailable
-from podsupd.signals import held, hierarchies, pipes
+from podsupd.signals import held, hierarchies, pipes, scopes
 from podsupd.signals.held import Process
 from podsupd.signals.pipes import Outputs
+from podsupd.signals.scopes import Scope
 
 T = TypeVar("T")
 
 logger = log.get("cgroups")
 
+SCOPE_ATTEMPTS = 3
 MAX_ROUNDS = 64  # a process that forks while it is moved or signalled is met in the next round
 
 
@@ -50,7 +52,23 @@ class Shelters:
         """Move all processes of the container but the first to a cgroup of ours, see ports.Shelters."""
         opened = await self._run(partial(pipes.open_outputs, pid))
         self._outputs.hold(container_id, opened)
+        await self._make_scope(container_id, pid)
         await self._run(partial(self._shelter, container_id, pid))
+
+    async def _make_scope(self, container_id: str, pid: int) -> None:
+        """Have systemd make our cgroup where it manages the container's; the process that it takes may be gone."""
+        for attempt in range(SCOPE_ATTEMPTS):
+            scope = await self._run(partial(self._scope, container_id, pid))
+            if scope is None:
+                return
+            try:
+                await scopes.start(scope)
+            except CgroupUnavailable as error:
+                if attempt + 1 == SCOPE_ATTEMPTS:
+                    # It keeps them just as well; systemd does not know of it.
+                    logger.warning("a plain cgroup instead of a scope", error=str(error))
+            else:
+                return
 
     def sweep(self, container_id: str) -> None:
         """Move whoever the first process, which has just ended, started after shelter(); see ports.Shelters."""
@@ -75,7 +93,8 @@ class Shelters:
 
     async def remove(self, container_id: str) -> None:
         """Remove our cgroup of a container, see ports.Shelters."""
-        await self._run(partial(self._remove, container_id))
+        for scope in await self._run(partial(self._remove, container_id)):
+            await scopes.stop(scope)
         self._outputs.close(container_id)
 
     # -- on the thread
@@ -87,6 +106,10 @@ class Shelters:
             except OSError as error:
                 raise CgroupUnavailable(f"cannot look for cgroups: {error}") from error
         return self._ours
+
+    def _scope(self, container_id: str, pid: int) -> Scope | None:
+        self._find_home(container_id, pid)
+        return scopes.wanted(container_id, self._homes[container_id], pid)
 
     def _shelter(self, container_id: str, pid: int) -> None:
         self._known()
@@ -193,8 +216,15 @@ class Shelters:
         except OSError as error:
             raise CgroupUnavailable(f"cannot send signal {number} to process {process}: {error}") from error
 
-    def _remove(self, container_id: str) -> None:
+    def _remove(self, container_id: str) -> tuple[str, ...]:
+        """Remove our cgroups; return the names of scopes, which are systemd's to remove."""
+        left: dict[str, None] = {}
         for path in self._known().get(container_id, ()):
+            if path.suffix == hierarchies.SCOPE and path.is_dir():
+                if hierarchies.pids(path):
+                    raise CgroupUnavailable(f"cannot remove cgroup {path}: somebody is in it")
+                left[path.name] = None
+                continue
             try:
                 for folder in reversed(list(hierarchies.below(path))):
                     folder.rmdir()
@@ -205,6 +235,7 @@ class Shelters:
         self._known().pop(container_id, None)
         self._homes.pop(container_id, None)
         self._told.pop(container_id, None)
+        return tuple(left)
 
 
 def _living(paths: tuple[Path, ...]) -> list[Process]:

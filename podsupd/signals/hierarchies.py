@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SHELTER = "podsupd-"
+SCOPE = ".scope"
 # A container id is 64 hex digits; under systemd a cgroup made by it is a scope.
 _OURS = re.compile(rf"{SHELTER}([0-9a-f]{{64}})(\.scope)?")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -102,8 +103,14 @@ def pids(cgroup: Path) -> list[int]:
 
 
 def make_beside(home: Path, container_id: str) -> Path:
-    """Make our cgroup beside the container's, under the same limits. Raises OSError."""
+    """Make our cgroup beside the container's, under the same limits; systemd's scope where it made one.
+
+    Raises OSError.
+    """
     path = home.parent / f"{SHELTER}{container_id}"
+    scope = path.with_suffix(SCOPE)
+    if scope.is_dir():
+        return scope
     path.mkdir(exist_ok=True)
     copy_limits(home, path)
     return path

@@ -65,6 +65,9 @@ class PrometheusMeter:
         self._stop_killed = self._counter(
             "stop_killed_processes", "Processes that had to be killed at the end of a stop.", "pod", "container"
         )
+        self._updates = self._counter(
+            "updates", "Updates that had to prove themselves and ended, by outcome.", "pod", "outcome"
+        )
         self._relist_seconds = self._histogram(
             "relist_duration_seconds", "How long listing all pods and containers took.", OPERATION_BUCKETS
         )
@@ -132,6 +135,10 @@ class PrometheusMeter:
     def stop_killed(self, pod: str, container: str, processes: int) -> None:
         """Count processes that had to be killed at the end of a stop."""
         self._stop_killed.labels(pod, container).inc(processes)
+
+    def update(self, pod: str, outcome: str) -> None:
+        """Count an update of a pod that ended: succeeded, rolled_back or failed."""
+        self._updates.labels(pod, outcome).inc()
 
     def event(self) -> None:
         """Count an event of Podman's stream."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from e2e.harness import PODMAN_URL, Daemon, podman
+from e2e.registry import PodmanService, Registry
 from podman import PodmanClient
 
 
@@ -62,3 +63,22 @@ def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
     """Return one daemon, not started."""
     return make_daemon()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """Run a registry."""
+    made = Registry(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+    for image in podman("images", "-q", "--filter", f"reference={made.host}/*").split():
+        podman("rmi", "-f", image, check=False)
+
+
+@pytest.fixture
+def supervised(registry: Registry, tmp_path: Path, make_daemon: Callable[..., Daemon]) -> Iterator[Daemon]:
+    """Return a daemon whose Podman knows the registry."""
+    service = PodmanService(tmp_path / "podman.sock", CONTAINERS_REGISTRIES_CONF=str(registry.trust))
+    yield make_daemon(podman_url=service.url).start()
+    service.stop()

@@ -1,11 +1,8 @@
 """Images from a real registry: pulled when missing, with a word about it, and never at the cost of what runs."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 from e2e.harness import Daemon, podman, until
-from e2e.registry import PodmanService, Registry
+from e2e.registry import Registry
 from podman import PodmanClient
 from podman.errors import NotFound
 
@@ -22,25 +19,6 @@ spec:
     imagePullPolicy: {policy}
     command: [sleep, "1000000"]
 """
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """Run a registry."""
-    made = Registry(tmp_path)
-    made.start()
-    yield made
-    made.stop()
-    for image in podman("images", "-q", "--filter", f"reference={made.host}/*").split():
-        podman("rmi", "-f", image, check=False)
-
-
-@pytest.fixture
-def supervised(registry: Registry, tmp_path: Path, make_daemon: Callable[..., Daemon]) -> Iterator[Daemon]:
-    """Return a daemon whose Podman knows the registry."""
-    service = PodmanService(tmp_path / "podman.sock", CONTAINERS_REGISTRIES_CONF=str(registry.trust))
-    yield make_daemon(podman_url=service.url).start()
-    service.stop()
 
 
 def marker(witness: PodmanClient, container: str) -> str:

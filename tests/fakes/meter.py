@@ -27,6 +27,9 @@ class CountingMeter:
     def stop_killed(self, pod: str, container: str, processes: int) -> None:
         """Drop it."""
 
+    def update(self, pod: str, outcome: str) -> None:
+        """Drop it."""
+
     def event(self) -> None:
         """Drop it."""
 

@@ -54,10 +54,33 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 class Host:
     """A booted test host; commands run on it as root."""
 
-    def __init__(self, root: Path, name: str, pid: int) -> None:
+    def __init__(self, root: Path, name: str) -> None:
         self.root = root
         self.name = name
-        self.pid = pid
+        self.pid = 0
+        self._booter: subprocess.Popen[bytes] | None = None
+
+    def boot(self) -> None:
+        """Boot it, and wait until systemd is done with it."""
+        command = [HOSTS / "boot-systemd", self.root, self.name]
+        self._booter = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.pid = _pid1(self._booter.pid)
+        self.until("systemd has booted", lambda: self.succeeds("systemctl", "is-system-running", "--wait"))
+
+    def shut_down(self) -> None:
+        """End it in order: what still runs there ends with its PID 1."""
+        if self._booter is not None:
+            os.kill(self.pid, signal.SIGRTMIN + 3)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._booter.wait(30)
+
+    def cut_power(self) -> None:
+        """End everything on it in the same instant."""
+        if self._booter is not None:
+            self._booter.kill()
+            self._booter.wait()
+            self._booter = None
+            _remove_cgroup(self.name)
 
     def _enter(
         self, command: Sequence[str], *, timeout: float, stdin: bytes | None = None
@@ -149,31 +172,18 @@ def _remove_cgroup(name: str) -> None:
     _run("find", cgroup, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+")
 
 
-def _boot(root: Path, name: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([HOSTS / "boot-systemd", root, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
 @pytest.fixture(scope="session")
 def booted(rootfs: Path) -> Iterator[Host]:
     """The host, booted, with Podman's socket and the example's images, podsupd installed and not started."""
-    name = f"podsupd-test-{os.getpid()}"
-    process = _boot(rootfs, name)
+    host = Host(rootfs, f"podsupd-test-{os.getpid()}")
     try:
-        host = Host(rootfs, name, _pid1(process.pid))
-        host.until("systemd has booted", lambda: host.succeeds("systemctl", "is-system-running", "--wait"))
+        host.boot()
         images = subprocess.run(["podman", "save", "-q", "-m", *IMAGES], check=True, capture_output=True).stdout
         host.run("podman", "load", "-q", stdin=images, timeout=120)
         yield host
-        # What still runs there ends with its PID 1, in order.
-        os.kill(host.pid, signal.SIGRTMIN + 3)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
+        host.shut_down()
     finally:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
-        _remove_cgroup(name)
+        host.cut_power()
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,15 @@ def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
         host.until("the first process ended", lambda: not host.inspect("leaves-main")[0]["State"]["Running"])
         ours = host.run("find", "/sys/fs/cgroup", "-name", "podsupd-*").split()
         assert len(ours) == 1
+        unit = ours[0].rpartition("/")[2]
+        inside = host.run("cat", f"{ours[0]}/cgroup.procs").split()
+        assert inside
+        # systemd knows it, so that nothing that it does to itself takes it away.
+        known = host.show(unit, "ActiveState", "Delegate")
+        assert known == {"ActiveState": "active", "Delegate": "yes"}
         host.run("systemctl", "daemon-reload")
+        host.run("systemctl", "daemon-reexec")
+        assert set(inside) & set(host.run("cat", f"{ours[0]}/cgroup.procs").split())
         host.until("the stop ended", lambda: "Stopped" in host.run("podsupd", "events", "leaves"))
         assert host.run("cat", "/var/tmp/leaves/child") == "done\n"
         assert host.inspect("leaves-main")[0]["State"]["ExitCode"] == 3
@@ -47,6 +55,7 @@ def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
         assert "StopDegraded" not in events
         assert "Killed" not in events
         assert not host.succeeds("test", "-e", ours[0])
+        assert "podsupd-" not in host.run("systemctl", "list-units", "--all", "--type=scope", "--plain")
     finally:
         host.remove("leaves.yaml")
         host.until("the pod is gone", lambda: not host.succeeds("podman", "pod", "exists", "leaves"))

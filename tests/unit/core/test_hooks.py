@@ -7,8 +7,9 @@ import pytest
 from core.world import POD, WEB, World, kinds
 
 from podsupd.core.hooks import POST_START_S
+from podsupd.model.life import HookFact, HookKind
 from podsupd.model.observed import ContainerState
-from podsupd.model.plan import HookFact, HookKind, Intent, RunHook, SignalContainer
+from podsupd.model.plan import Intent, RunHook, SignalContainer
 from podsupd.model.spec import ContainerSpec, ExecCommand, Hook, HttpGet, PodSpec, RestartPolicy, Sleep
 
 COMMAND = ExecCommand(("prepare",))

@@ -20,6 +20,7 @@ from podsupd.model.spec import (
     StopScope,
     StopSpec,
     StopStep,
+    UpdateSpec,
 )
 
 HOOKED = replace(
@@ -29,6 +30,7 @@ HOOKED = replace(
         replace(CLIENT, pre_stop=Sleep(3.0)),
     ),
 )
+UPDATE = UpdateSpec(5.0, 20.0)
 STEP = ContainerSpec("step", "step", "busybox")
 CAR = ContainerSpec("car", "car", "busybox", restart_policy=RestartPolicy.ALWAYS)
 WANTS: list[PodSpec | None] = [
@@ -43,6 +45,11 @@ WANTS: list[PodSpec | None] = [
     replace(POD, restart_policy=RestartPolicy.ON_FAILURE),
     replace(POD, containers=(replace(WEB, image="absent"), CLIENT)),
     HOOKED,
+    replace(POD, update=UPDATE),
+    replace(POD, update=UPDATE, containers=(replace(WEB, env=(("B", "1"),)), CLIENT)),
+    replace(
+        POD, update=UPDATE, probes=(), containers=(replace(WEB, ports=(), probes=()), replace(CLIENT, image="absent"))
+    ),
     replace(POD, stop=StopSpec(StopScope.ALL)),
     replace(POD, init_containers=(STEP, CAR, replace(STEP, name="step2", runtime_name="step2"))),
     replace(
@@ -152,7 +159,8 @@ def check_fixed_point(world: World) -> None:
     else:
         assert world.seen is not None
         found = naming.by_name(world.seen, OWNER)
-        want = world.want
+        want = world.plan().spec
+        assert want is not None
         failed = initializing.failed(want, found, world.memory.containers)
         over = failed or initializing.finished(want, found, world.memory.containers)
         # A step that was removed by hand after it did its work is not done again.

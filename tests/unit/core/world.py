@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field, replace
 
 from podsupd.core.conditions import PodView, derive
-from podsupd.core.planner import images_needed, plan
+from podsupd.core.planner import plan
+from podsupd.core.rollout import images_needed
 from podsupd.core.stopping import LEAST_S, Rule
 from podsupd.core.troubles import refused, succeeded
+from podsupd.model.life import HookFact
 from podsupd.model.observed import (
     CONTAINER_LABEL,
     DIGEST_LABEL,
@@ -21,7 +23,6 @@ from podsupd.model.plan import (
     CreateContainer,
     CreatePod,
     Facts,
-    HookFact,
     ImageFact,
     ImageState,
     Intent,
@@ -80,7 +81,7 @@ class World:
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
-    hooks: how hooks end: ok, fail, or hang.
+    hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for.
     """
 
     want: PodSpec | None = POD
@@ -102,6 +103,7 @@ class World:
     leftovers: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     hooks: str = "ok"
+    spec: PodSpec | None = None
     sandboxes: dict[Incarnation, set[str]] = field(default_factory=dict)
     killing: dict[str, float] = field(default_factory=dict)
     made: int = 0
@@ -113,7 +115,7 @@ class World:
         """Plan on what is there now."""
         images = {}
         if self.want is not None:
-            for image in images_needed(self.want, self.seen, OWNER):
+            for image in images_needed(self.want, self.seen, self.memory, OWNER):
                 images[image] = self.images.get(image, ImageFact(ImageState.ABSENT))
         facts = replace(self.facts, images=images, leftovers=dict(self.leftovers))
         return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
@@ -121,13 +123,13 @@ class World:
     def status(self) -> PodStatus:
         """Return what is shown of the pod."""
         made = self.plan()
-        view = PodView("p", self.want, self.intent, self.seen, made, made.memory, owner=OWNER)
+        view = PodView("p", self.want and made.spec, self.intent, self.seen, made, made.memory, owner=OWNER)
         return derive(view, Now(self.now, self.boot))
 
     def turn(self, limit: int | None = None) -> Plan:
         """Plan, take over the memory, and apply up to limit actions (all by default)."""
         made = self.plan()
-        self.memory = made.memory
+        self.memory, self.spec = made.memory, made.spec
         self.notes += made.notes
         for action in made.actions[:limit]:
             self.apply(action)
@@ -174,7 +176,12 @@ class World:
                 assert all(c.name != spec.runtime_name for c in self.seen.containers), "created twice"
                 labels = {OWNER_LABEL: OWNER, CONTAINER_LABEL: spec.name, DIGEST_LABEL: digest}
                 container = ObservedContainer(
-                    f"c{self._stamp()}", spec.runtime_name, ContainerState.CREATED, labels, image=spec.image
+                    f"c{self._stamp()}",
+                    spec.runtime_name,
+                    ContainerState.CREATED,
+                    labels,
+                    image=spec.image,
+                    image_id=self.images[spec.reference].image_id,
                 )
                 self.seen = replace(self.seen, containers=(*self.seen.containers, container))
             case StartContainer(container_id=container_id):
@@ -246,11 +253,11 @@ class World:
             return
         memory = self.memory.containers[action.container]
         assert memory.stop is not None
-        known = self.want is not None and (not action.container or self.want.container(action.container) is not None)
-        grace = self.want.grace_s if self.want and known else memory.grace_s
+        known = self.spec is not None and (not action.container or self.spec.container(action.container) is not None)
+        grace = self.spec.grace_s if self.spec and known else memory.grace_s
         if memory.mark is not None and memory.mark.grace_s is not None:
             grace = memory.mark.grace_s
-        spec = self.want.stop if self.want else memory.stop_spec
+        spec = self.spec.stop if self.spec else memory.stop_spec
         grace = 30.0 if grace is None else grace
         if memory.sidecar is not None and self.memory.ending_since is not None:
             grace = max(grace - (memory.stop.started_at - self.memory.ending_since), min(grace, LEAST_S))
@@ -264,15 +271,15 @@ class World:
         """Assert that the init containers did their work in this sandbox before a container is started in it."""
         name = container.label(CONTAINER_LABEL)
         infra = self.seen.infra if self.seen else None
-        if not name or self.want is None or infra is None:
+        if not name or self.spec is None or infra is None:
             return
         began = self.sandboxes.setdefault(infra.incarnation, set())
-        before = self.want.init_containers
+        before = self.spec.init_containers
         if name in {c.name for c in before}:
             before = before[: [c.name for c in before].index(name)]
-        for spec in before if not began & {c.name for c in self.want.containers} else ():
+        for spec in before if not began & {c.name for c in self.spec.containers} else ():
             assert spec.name in began, f"{name} before {spec.name}"
-            assert spec in self.want.sidecars or not self.named(spec.name).state.alive, f"{name} while {spec.name} runs"
+            assert spec in self.spec.sidecars or not self.named(spec.name).state.alive, f"{name} while {spec.name} runs"
         began.add(name)
 
     def of_all(self) -> list[ObservedContainer]:

@@ -6,8 +6,9 @@ import pytest
 
 from podsupd.engine.hooks import Hooks
 from podsupd.errors import ProbeUnrunnable
+from podsupd.model.life import HookFact, HookKind
 from podsupd.model.observed import Incarnation
-from podsupd.model.plan import HookFact, HookKind, RunHook
+from podsupd.model.plan import RunHook
 from podsupd.model.spec import ExecCommand, HttpGet, ProbeSpec, Vantage
 from podsupd.ports import Attempt, ProbeTarget
 

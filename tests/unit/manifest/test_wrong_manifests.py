@@ -67,7 +67,7 @@ def test_all_errors_of_a_file_are_reported_together() -> None:
             "colour: blue\nports: [{containerPort: 0}]\nlivenessProbe: {}\nvolumeMounts: [{name: a, mountPath: b}]", 4
         )
         + POLICY
-        + indent("containerNames: No\nupdate: {}", 2)
+        + indent("containerNames: No\nupdate: {rollback: 1}", 2)
     )
     parsed = parse(text, "m.yaml")
     assert [(problem.line, problem.path) for problem in parsed.errors] == [
@@ -80,7 +80,7 @@ def test_all_errors_of_a_file_are_reported_together() -> None:
         (11, "spec.containers[0].volumeMounts[0].mountPath"),
         (15, "metadata.name"),
         (17, "spec.containerNames"),
-        (18, "spec.update"),
+        (18, "spec.update.rollback"),
     ]
 
 

@@ -1,0 +1,98 @@
+"""A PodSpec as text and back: what is rolled back to has to be there when the file says something else.
+
+Every object of the model carries the name of its type, so that no two kinds of volume or handler are mistaken for
+each other; a field that a later release adds has its default.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import StrEnum
+from fractions import Fraction
+from functools import cache, lru_cache
+from typing import Any, get_args, get_type_hints
+
+from podsupd.model.spec import PodSpec, Source
+
+_TYPE = "is"
+
+
+@cache
+def _types() -> dict[str, Any]:
+    """Return every dataclass and enum that a PodSpec can hold, by name."""
+    found: dict[str, Any] = {}
+    left: list[Any] = [PodSpec]
+    while left:
+        one = left.pop()
+        left += get_args(one)
+        if not isinstance(one, type) or one.__name__ in found:
+            continue
+        if is_dataclass(one):
+            found[one.__name__] = one
+            left += get_type_hints(one).values()
+        elif issubclass(one, StrEnum):
+            found[one.__name__] = one
+    return found
+
+
+def dump(spec: PodSpec) -> str:
+    """Write a spec; equal specs give equal text."""
+    return json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
+
+
+@lru_cache(maxsize=256)
+def load(text: str) -> PodSpec | None:
+    """Read a spec; None for what this release cannot read."""
+    try:
+        spec = _model(json.loads(text))
+    except (ValueError, TypeError, KeyError):
+        return None
+    return spec if isinstance(spec, PodSpec) else None
+
+
+def fingerprint(spec: PodSpec) -> str:
+    """Digest all that a manifest says of a pod, wherever it says it."""
+    return hashlib.sha256(dump(replace(spec, source=Source(""))).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {_TYPE: type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    match value:
+        case StrEnum():
+            return {_TYPE: type(value).__name__, "value": value.value}
+        case bytes():
+            return {_TYPE: "bytes", "value": base64.b64encode(value).decode()}
+        case Fraction():
+            return {_TYPE: "Fraction", "value": str(value)}
+        case frozenset():
+            return {_TYPE: "frozenset", "value": sorted(_plain(one) for one in value)}
+        case Mapping():
+            return {_TYPE: "dict", "value": [[_plain(k), _plain(v)] for k, v in sorted(value.items())]}
+        case tuple() | list():
+            return [_plain(one) for one in value]
+    return value
+
+
+def _model(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_model(one) for one in value)
+    if not isinstance(value, dict):
+        return value
+    match value[_TYPE]:
+        case "bytes":
+            return base64.b64decode(value["value"])
+        case "Fraction":
+            return Fraction(value["value"])
+        case "frozenset":
+            return frozenset(_model(one) for one in value["value"])
+        case "dict":
+            return {_model(k): _model(v) for k, v in value["value"]}
+    kind = _types()[value[_TYPE]]
+    if not is_dataclass(kind):
+        return kind(value["value"])
+    known = {f.name for f in fields(kind)}
+    made: Any = kind
+    return made(**{name: _model(one) for name, one in value.items() if name in known})

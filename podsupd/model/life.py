@@ -1,0 +1,67 @@
+"""Hooks and updates of a pod, as they are known and remembered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from podsupd.model.observed import Incarnation
+
+
+class HookKind(StrEnum):
+    """Kubernetes' two moments in a container's life at which something of the manifest's is done."""
+
+    POST_START = "PostStart"
+    PRE_STOP = "PreStop"
+
+
+@dataclass(frozen=True, slots=True)
+class HookFact:
+    """A hook that this daemon began: how it ended, if it did. failed: a sentence; warning: it could not be run here."""
+
+    incarnation: Incarnation
+    ended: bool = False
+    failed: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """The postStart hook of an incarnation: began_at is boottime."""
+
+    incarnation: Incarnation
+    began_at: float
+    boot_id: str
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """What a pod ran well: core.specs' text and fingerprint of the spec, its whole digest, image ids by container."""
+
+    fingerprint: str
+    digest: str
+    spec: str
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """An update under way. began_at: boottime of the first change, None while it is prepared.
+
+    healthy_since: boottime since when the lives that ``life`` names are Ready. late: that its time is over was told.
+    """
+
+    fingerprint: str
+    began_at: float | None = None
+    boot_id: str = ""
+    healthy_since: float | None = None
+    life: str = ""
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A spec that did not prove itself, by its fingerprint, and why."""
+
+    fingerprint: str
+    message: str
