@@ -98,10 +98,10 @@ class Drills:
         if view is None or not view.fresh or view.stale:
             return False
         status = derive(view, self._tools.clock.now())
-        wanted = [c for c in status.containers if container in {None, c.name}]
-        return (
-            bool(wanted) and all(c.ready for c in wanted) and not any(m.stop for m in view.memory.containers.values())
-        )
+        if any(memory.stop for memory in view.memory.containers.values()):
+            return False
+        every = (*status.init_containers, *status.containers)
+        return status.ready if container is None else any(c.ready for c in every if c.name == container)
 
     async def _until(self, told: Broadcast, true: Callable[[], bool], seconds: float) -> bool:
         """Wait until something is true, no longer than this; say whether it is."""
