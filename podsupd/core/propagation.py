@@ -105,6 +105,8 @@ class Propagation:
 
     def _claim(self, draft: Draft) -> None:
         """Find the note of a signal that podsupd sent itself."""
+        while self._own and draft.at - self._own[0].at > ANNOUNCED_NS:
+            self._own.popleft()
         for note in self._own:
             fits = (note.target, note.number) == (draft.target_tgid, draft.number)
             if fits and 0 <= draft.at - note.at <= ANNOUNCED_NS:

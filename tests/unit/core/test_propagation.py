@@ -143,6 +143,10 @@ def test_a_signal_of_our_own_is_told_with_its_purpose_and_what_it_led_to() -> No
     ours, passed_on, other = world.all()
     assert [(r.purpose, r.cause) for r in (ours, passed_on, other)] == [("signal", None), ("", ours.id), ("", None)]
     assert [d.id for d in watch.drafts] == [ours.id, passed_on.id]
+    # What was announced and not seen within five seconds was not sent.
+    world.ledger.own(Own(11, USR1, 10, watch))
+    (late,) = world.feed(sent(6_000_000_000, 999, 11, USR1)).all()
+    assert late.purpose == ""
     assert all(d.told and d.root == ours.id for d in watch.drafts)
 
 
