@@ -15,9 +15,7 @@ from podsupd.model.signal_policy import SignalPolicy
 from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.spec import (
     ContainerSpec,
-    EmptyDir,
     ExecCommand,
-    HostPath,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -27,8 +25,6 @@ from podsupd.model.spec import (
     Source,
     TcpSocket,
     Vantage,
-    VolumeMount,
-    VolumeSpec,
 )
 from podsupd.model.status import (
     Change,
@@ -44,6 +40,7 @@ from podsupd.model.status import (
     ProbeRun,
     ProbeStatus,
 )
+from podsupd.model.volumes import EmptyDir, HostPath, VolumeMount, VolumeSpec
 from tests.unit.web.signal_fakes import QUIT, RELOAD, STAYS, drill_report, signal_report
 
 PATH = "/etc/podsupd/pods.d/my-shared-pod.yaml"
