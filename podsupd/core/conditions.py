@@ -27,6 +27,7 @@ from podsupd.model.plan import (
     SignalContainer,
     SignalLeftovers,
     StartContainer,
+    UpdateContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, RestartPolicy
 from podsupd.model.status import Condition, ContainerStatus, PodStatus, ProbeStatus
@@ -72,6 +73,8 @@ def describe(action: Action) -> str:
             what = f"remove the empty cgroup of what container {name} left behind"
         case RemoveContainer(container=name):
             what = f"remove container {name}"
+        case UpdateContainer(container=name):
+            what = f"update the limits of container {name} in place"
         case RunHook(container=name, kind=kind):
             what = f"run the {kind[0].lower()}{kind[1:]} hook of container {name}"
         case PullImage(image=image):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from podsupd.core import hooks, references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
-from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.core.digest import changed_fields, container_digest, pod_digest, resources_of
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
@@ -25,6 +25,7 @@ from podsupd.model.plan import (
     SignalLeftovers,
     StartContainer,
     Trouble,
+    UpdateContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
 
@@ -66,6 +67,8 @@ def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | No
             reason = "RunContainerError"
         case SignalContainer() | SignalLeftovers() | RemoveShelter():
             reason = "StopContainerError"
+        case UpdateContainer():
+            reason = "UpdateContainerError"
         case _:
             reason = "RemoveContainerError"
     return Decision(before, waiting=(reason, trouble.message), wake_at=trouble.retry_at)
@@ -172,7 +175,7 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozen
         spec.reference
         for spec in want.every
         if spec.name not in found
-        or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
+        or changed_fields(found[spec.name].label(DIGEST_LABEL), container_digest(want, spec))
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
     )
 
@@ -285,24 +288,44 @@ def bring_up(
     # What could not be made anew runs on: a ConfigMap that went takes nothing down.
     if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
+        why = f"changed: {', '.join(changed)}"
         gate = image_gate(spec, mine, facts, now)
         if gate:
-            return gate
-        why = f"changed: {', '.join(changed)}"
+            reason, message = gate.waiting or ("ContainerCreating", "")
+            return replace(gate, waiting=(reason, f"{why}; {message}"))
         return take_down(container, mine, why, rule, facts, now, remove=True)
     if container.state is ContainerState.PAUSED:
         return Decision(mine)
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
     if container.state.alive:
-        return _go_on(spec, container, mine, rule, facts, now)
+        return _go_on(pod, spec, container, mine, rule, facts, now)
     if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
         return Decision(mine)
     return _start(pod.policy_of(spec), container, mine, now)
 
 
+def _limits(
+    pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory
+) -> UpdateContainer | None:
+    """Return the update that gives a container its limits, once a life: it is started with those of its creation."""
+    mark = resources_of(container_digest(pod, spec))
+    had = resources_of(container.label(DIGEST_LABEL))
+    if mine.limited and mine.limited[0] == container.incarnation:
+        had = mine.limited[1]
+    if had == mark:
+        return None
+    return UpdateContainer(container.id, spec.name, spec.resources, container.pid, mark, "changed: resources")
+
+
 def _go_on(
-    spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, rule: Rule, facts: Facts, now: Now
+    pod: PodSpec,
+    spec: ContainerSpec,
+    container: ObservedContainer,
+    mine: ContainerMemory,
+    rule: Rule,
+    facts: Facts,
+    now: Now,
 ) -> Decision:
     """Leave a container alone that runs as wanted, unless this life of it has to end."""
     if mine.mark and mine.mark.incarnation == container.incarnation:
@@ -317,5 +340,8 @@ def _go_on(
         action, wake_at = hook
         waiting = ("PostStartHook", "its postStart hook runs")
         return Decision(mine, (action,) if action else (), waiting, wake_at)
+    update = _limits(pod, spec, container, mine)
+    if update and container.state is ContainerState.RUNNING:
+        return Decision(mine, (update,), ("Updating", update.why))
     wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
     return Decision(mine, wake_at=wake)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from podsupd.model.life import Failed, Good, HookFact, HookKind, HookRun, Rollout
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, StopSpec, Webhook
+from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +217,18 @@ class CallWebhook:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateContainer:
+    """Set the limits of a container that runs; pid: of its first process. mark: digest of the resources."""
+
+    container_id: str
+    container: str
+    resources: Resources
+    pid: int
+    mark: str
+    why: str = ""
+
+
 Action = (
     CreatePod
     | RemovePod
@@ -228,6 +240,7 @@ Action = (
     | RemoveContainer
     | PullImage
     | RunHook
+    | UpdateContainer
     | CallWebhook
 )
 
@@ -299,6 +312,7 @@ class ContainerMemory:
     those of the creation). stop_signal: empty for what Podman says, the image's. sidecar: the manifest's last word too,
     its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
     current was first seen.
+    limited: the life whose limits were set in place, and the digest of the resources that they were set to.
     """
 
     failures: int = 0
@@ -321,6 +335,7 @@ class ContainerMemory:
     sandbox: Incarnation | None = None
     post_start: HookRun | None = None
     pre_stop: Hook | None = None
+    limited: tuple[Incarnation, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
