@@ -1,6 +1,5 @@
 """(d) What the daemon costs while nothing happens but probes: httpGet, tcpSocket and exec, each pod one of each."""
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from bench.daemon import Daemon
 from bench.manifests import PERIOD_S, pod, write
 from bench.podman_api import Watcher
+from bench.process import cpu_seconds
 from bench.rows import Options, Row, samples
 
 name = "idle daemon"
@@ -26,9 +26,9 @@ def run(options: Options) -> list[Row]:
             daemon.start()
             daemon.wait_pods_ready(len(pods))
             time.sleep(SETTLE_S)
-            began, own, children = time.monotonic(), *_cpu_seconds(daemon.pid)
+            began, own, children = time.monotonic(), *cpu_seconds(daemon.pid)
             time.sleep(options.window_s)
-            window, own_after, children_after = time.monotonic() - began, *_cpu_seconds(daemon.pid)
+            window, own_after, children_after = time.monotonic() - began, *cpu_seconds(daemon.pid)
             rss = _status_mb(daemon.pid, "VmRSS")
             peak = _status_mb(daemon.pid, "VmHWM")
     finally:
@@ -40,13 +40,6 @@ def run(options: Options) -> list[Row]:
         Row("RSS", "MB", samples([rss]), limit=90.0),
         Row("RSS at its peak", "MB", samples([peak])),
     ]
-
-
-def _cpu_seconds(pid: int) -> tuple[float, float]:
-    """Return CPU seconds of the process, and of its children that ended (proc(5): utime, stime, cutime, cstime)."""
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    user, system, child_user, child_system = (int(f) / os.sysconf("SC_CLK_TCK") for f in fields[11:15])
-    return user + system, child_user + child_system
 
 
 def _status_mb(pid: int, field: str) -> float:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -77,7 +78,7 @@ class Options:
     """What a scenario is run with.
 
     podsupd: the program. url: Podman's API. prefix: of the names of all that is made. repeats: samples of what varies.
-    pods: how many of two containers. window_s: for how long idleness is measured.
+    pods: how many of two containers. window_s: for how long idleness is measured. plots: where SVGs are written to.
     """
 
     podsupd: str
@@ -86,6 +87,7 @@ class Options:
     repeats: int
     pods: int
     window_s: float
+    plots: Path | None = None
 
 
 def show(console: Console, title: str, rows: Sequence[Row]) -> None:

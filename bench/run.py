@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bring_up, daemon_restart, idle, machine, restart_latency, signals
+from bench import bring_up, daemon_restart, idle, machine, probe_scale, restart_latency, signals
 from bench.rows import Options, Scenario, show
 
 SCENARIOS: dict[str, Scenario] = {
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Scenario] = {
     "daemon-restart": daemon_restart,
     "idle": idle,
     "signals": signals,
+    "probe-scale": probe_scale,
 }
 
 
@@ -28,10 +29,11 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=10, help="samples of what varies")
     parser.add_argument("--pods", type=int, default=20, help="how many pods of two containers")
     parser.add_argument("--window", type=float, default=60.0, help="seconds for which idleness is measured")
+    parser.add_argument("--plots", type=Path, help="directory to write SVGs to (docs/benchmarks)")
     given = parser.parse_args()
     if unknown := set(given.scenarios) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    options = Options(given.podsupd, given.url, given.prefix, given.repeats, given.pods, given.window)
+    options = Options(given.podsupd, given.url, given.prefix, given.repeats, given.pods, given.window, given.plots)
     console = Console(width=None if sys.stdout.isatty() else 160)
     for key, value in machine.describe(options.url):
         console.print(f"{key:>10}  {value}", highlight=False)

@@ -15,6 +15,7 @@ from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
+from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.ledger import Ledger
@@ -40,6 +41,7 @@ from podsupd.probes import ProbeRunner, WebhookClient
 from podsupd.signals import HostProcesses, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
+from podsupd.volumes import PodFolders
 from podsupd.web import WebServer
 from podsupd.web.metrics import PrometheusMeter
 
@@ -115,6 +117,11 @@ class _Engine:
     control: Engine
 
 
+def _files_root(settings: Settings) -> str:
+    """Return where the pods' files lie: beside the socket, which is on a tmpfs wherever it is by default."""
+    return str(Path(settings.api.socket).parent / "volumes")
+
+
 def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, stopping: asyncio.Event) -> _Engine:
     changed = Broadcast()
     events = EventLog(edges.history, edges.clock)
@@ -160,6 +167,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             hooks=hooks,
             prober=prober,
             probe_memory=probe_memory,
+            files=FileKeeper(PodFolders(_files_root(settings)), edges.runtime, held.owner_id),
             processes=edges.processes,
             shelters=edges.shelters,
             events=events,
@@ -197,7 +205,12 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         url, service = await stack.enter_async_context(_podman(settings, foreground=foreground))
         meter = PrometheusMeter()
         runtime = await stack.enter_async_context(
-            LibpodRuntime(url, meter=meter, request_timeout_s=settings.podman.request_timeout_s)
+            LibpodRuntime(
+                url,
+                meter=meter,
+                request_timeout_s=settings.podman.request_timeout_s,
+                files_root=_files_root(settings),
+            )
         )
         edges = _Edges(
             clock=SystemClock(),

@@ -64,6 +64,10 @@ class CgroupUnavailable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """A cgroup of ours cannot be made, filled or removed: a stop does without it, and says so."""
 
 
+class FilesUnavailable(PodsupdError):  # noqa: N818  as TracingUnavailable
+    """The files of a pod's volumes cannot be written: what runs keeps its old ones, what starts has to wait."""
+
+
 class ProcessesUnavailable(PodsupdError):  # noqa: N818  as TracingUnavailable
     """The containers' processes cannot be looked at from here: say what is missing."""
 

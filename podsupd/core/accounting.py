@@ -201,7 +201,11 @@ def _settle_container(
                 return memory, None
             if memory.current != container.incarnation:
                 memory = _greet(container, memory, now)
-            return _bury(pod, name, container, memory, want, now, facts.causes.get(container.id))
+            buried, note = _bury(pod, name, container, memory, want, now, facts.causes.get(container.id))
+            words = facts.words.get(container.id, "")
+            if words and buried.last_death:
+                buried = replace(buried, last_death=replace(buried.last_death, words=words))
+            return buried, note
         return memory if left else replace(memory, stop=None), None
     if container.state.alive and memory.current != container.incarnation:
         return _greet(container, memory, now), None

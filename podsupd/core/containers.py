@@ -28,6 +28,7 @@ from podsupd.model.plan import (
     UpdateContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
+from podsupd.model.volumes import ImageVolume
 
 LOOK_AGAIN_S = 1.0
 IMAGE_LOOK_AGAIN_S = 10.0
@@ -172,8 +173,9 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozen
     """Name the images whose state a plan depends on: of containers that are missing or changed."""
     found = by_name(seen, owner) if seen else {}
     return frozenset(
-        spec.reference
+        image
         for spec in want.every
+        for image in (spec.reference, *mounted_images(want, spec))
         if spec.name not in found
         or changed_fields(found[spec.name].label(DIGEST_LABEL), container_digest(want, spec))
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
@@ -211,10 +213,24 @@ def image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: 
     return Decision(memory, (pull,), pulling, now.boottime + IMAGE_LOOK_AGAIN_S)
 
 
+def mounted_images(pod: PodSpec, spec: ContainerSpec) -> tuple[str, ...]:
+    """Name the images that a container mounts as volumes."""
+    return tuple(v.source.image for v in pod.mounted(spec) if isinstance(v.source, ImageVolume))
+
+
+def images_gate(pod: PodSpec, spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+    """Return None when all images are at hand, those of volumes too; such a one is pulled when it is not here."""
+    gate = image_gate(spec, memory, facts, now)
+    for image in mounted_images(pod, spec):
+        needs = replace(spec, image=image, image_id="", pull_policy=PullPolicy.IF_NOT_PRESENT)
+        gate = gate or image_gate(needs, memory, facts, now)
+    return gate
+
+
 def _create(
     pod: PodSpec, spec: ContainerSpec, seen: ObservedPod, memory: ContainerMemory, facts: Facts, now: Now
 ) -> Decision:
-    gate = image_gate(spec, memory, facts, now)
+    gate = images_gate(pod, spec, memory, facts, now)
     if gate:
         return gate
     needs = references.missing(pod, spec)
@@ -289,7 +305,7 @@ def bring_up(
     if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
         why = f"changed: {', '.join(changed)}"
-        gate = image_gate(spec, mine, facts, now)
+        gate = images_gate(pod, spec, mine, facts, now)
         if gate:
             reason, message = gate.waiting or ("ContainerCreating", "")
             return replace(gate, waiting=(reason, f"{why}; {message}"))

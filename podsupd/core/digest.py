@@ -14,7 +14,8 @@ from typing import Any
 from podsupd.core.environment import undecided
 from podsupd.model.network import Network
 from podsupd.model.security import Security
-from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeMount
+from podsupd.model.spec import ContainerSpec, PodSpec, Resources
+from podsupd.model.volumes import ClaimVolume, EmptyDir, HostPath, ImageVolume, Projected, VolumeMount
 
 VERSION = "v1"
 
@@ -32,15 +33,23 @@ def _render(fields: dict[str, Any]) -> str:
 
 
 def _mount(pod: PodSpec, mount: VolumeMount) -> list[Any]:
+    """Return what a mount is made of; the files of a projected volume are changed in place, so they are not in it."""
     source = next((v.source for v in pod.volumes if v.name == mount.name), None)
     match source:
         case HostPath(path=path, type=kind):
             what: list[Any] = ["hostPath", path, kind]
         case EmptyDir(medium=medium, size_limit=size):
             what = ["emptyDir", mount.name, medium, size]
+        case Projected():
+            what = ["projected", mount.name]
+        case ClaimVolume(claim=claim, read_only=kept):
+            what = ["persistentVolumeClaim", claim, kept]
+        case ImageVolume(image=image):
+            what = ["image", image]
         case None:
             what = ["missing", mount.name]
-    return [*what, mount.mount_path, mount.read_only]
+    more = [mount.sub_path, mount.sub_path_expands, mount.propagation]
+    return [*what, mount.mount_path, mount.read_only, *(more if any(more) else [])]
 
 
 def _changed(part: Security | Network) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def _prepare_update(draft: Draft, choice: rollout.Choice, facts: Facts) -> None:
     """Have the images of an update fetched while the spec that is in force goes on."""
     draft.notes += choice.notes
     draft.wake(choice.wake_at)
-    bringup.fetch(draft, choice.preparing, facts)
+    if choice.wanted:
+        bringup.fetch(draft, choice.wanted, choice.preparing, facts)
     draft.why = choice.why
     if choice.waiting:
         draft.waiting[INFRA] = choice.waiting

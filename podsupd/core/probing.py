@@ -134,9 +134,28 @@ def gated(spec: ProbeSpec, startups: Mapping[str | None, bool]) -> bool:
     return not startups.get(spec.container, True)
 
 
-def first_due(spec: ProbeSpec, started_at: float, now: float) -> float:
-    """Return when the first attempt is due: initialDelaySeconds after the container's start, now if that is past."""
-    return max(now, started_at + spec.initial_delay_s)
+def first_due(spec: ProbeSpec, started_at: float, phase: float, now: float) -> float:
+    """Return when the first attempt is due, from initialDelaySeconds after the container's start on.
+
+    Readiness and startup, which somebody waits for: at once. The others at their phase, so that those of a hundred pods
+    do not fire together. (The kubelet's workers tick from when a pod is added, whenever its containers start.)
+    """
+    earliest = started_at + spec.initial_delay_s
+    if spec.type in {ProbeType.READINESS, ProbeType.STARTUP}:
+        return max(now, earliest)
+    due = splayed_due(spec, phase, earliest)
+    return due if due >= now else splayed_due(spec, phase, now)
+
+
+def second_due(spec: ProbeSpec, due: float, phase: float, now: float) -> float:
+    """Return the next turn after the first attempt, which was due at ``due``: from readiness' second on at its phase.
+
+    As after the kubelet's extra attempt at a container's start, that may come sooner than a period later. Not for
+    startup: its failures are counted against the time that a container has to start.
+    """
+    if spec.type is ProbeType.READINESS:
+        due = splayed_due(spec, phase, due) - spec.period_s
+    return next_due(spec, due, now)
 
 
 def next_due(spec: ProbeSpec, due: float, now: float) -> float:
@@ -147,25 +166,25 @@ def next_due(spec: ProbeSpec, due: float, now: float) -> float:
     return following if following > now else following + spec.period_s
 
 
-def resumed_due(spec: ProbeSpec, last: float, key: str, now: float) -> float:
+def resumed_due(spec: ProbeSpec, last: float, phase: float, now: float) -> float:
     """Return when a probe is due that is restored after a restart of podsupd; last: when its last attempt ended.
 
-    Its own next turn if that is still to come; what is overdue is splayed by a hash of its key, over the period but
-    no more than SPLAY_CAP_S, so that a start of podsupd does not fire every probe at once.
+    Its own next turn if that is still to come; what is overdue is splayed, so that a start of podsupd does not fire
+    every probe at once.
     """
     turn = last + spec.period_s
     if now < turn <= now + spec.period_s:
         return turn
-    return splayed_due(spec, key, now)
+    return splayed_due(spec, phase, now)
 
 
-def splayed_due(spec: ProbeSpec, key: str, now: float) -> float:
-    """Return when a probe is due that is overdue together with many others: within its period and SPLAY_CAP_S."""
-    return now + splay(key) * min(spec.period_s, SPLAY_CAP_S)
+def splayed_due(spec: ProbeSpec, phase: float, now: float) -> float:
+    """Return the moment of a phase in [0, 1) after ``now``: within the probe's period, and within SPLAY_CAP_S."""
+    return now + phase * min(spec.period_s, SPLAY_CAP_S)
 
 
 def splay(key: str) -> float:
-    """Return a fraction in [0, 1) that depends on nothing but the key."""
+    """Return a phase in [0, 1) that depends on nothing but the key."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
 
 

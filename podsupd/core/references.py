@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from podsupd.core import files
 from podsupd.core.environment import environment, not_found
 from podsupd.model.references import EnvFrom, KeyRef, ObjectKind, ObjectSpec
 from podsupd.model.spec import ContainerSpec, PodSpec
+from podsupd.model.volumes import ClaimVolume, ObjectFiles, Projected
 
 Objects = Mapping[tuple[ObjectKind, str], ObjectSpec]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An object that a pod refers to. place: YAML path of the container that needs it; optional: it may be missing."""
+    """An object that a pod refers to. place: YAML path of what needs it; optional: it may be missing."""
 
     kind: ObjectKind
     name: str
@@ -26,6 +28,13 @@ def referred(pod: PodSpec) -> Iterator[Reference]:
         for of in (*container.env_from, *(value for _, value in container.env)):
             if isinstance(of, EnvFrom | KeyRef):
                 yield Reference(of.kind, of.name, place, of.optional)
+    for index, volume in enumerate(pod.volumes):
+        place = f"spec.volumes[{index}]"
+        if isinstance(volume.source, ClaimVolume):
+            yield Reference(ObjectKind.CLAIM, volume.source.claim, place, optional=True)
+        for source in volume.source.sources if isinstance(volume.source, Projected) else ():
+            if isinstance(source, ObjectFiles):
+                yield Reference(source.kind, source.name, place, source.optional)
 
 
 def attached(pod: PodSpec, objects: Objects) -> PodSpec:
@@ -40,11 +49,11 @@ def absent(pod: PodSpec) -> Iterator[tuple[str, str]]:
     told = set()
     for ref in referred(pod):
         key = (ref.kind, ref.name)
-        if key not in there and not ref.optional and key not in told and ref.kind is not ObjectKind.CLAIM:
+        if key not in there and not ref.optional and key not in told:
             told.add(key)
             yield ref.place, not_found(*key)
 
 
 def missing(pod: PodSpec, container: ContainerSpec) -> str:
     """Say what a container needs before it can be made, in the kubelet's words; empty when all is there."""
-    return environment(pod, container).missing
+    return environment(pod, container).missing or files.missing(pod, container)

@@ -34,7 +34,7 @@ class ProbeScheduler:
     """Decides when which probe is attempted, and keeps what came of it. Everything but ``run`` is synchronous.
 
     on_change: called with the pod's name when a verdict changed (passing flips, or the probe goes on hold). tell: gets
-    what an attempt brought to light, for the pod's events.
+    what an attempt brought to light, for the pod's events. phase: where in its period a probe of that key stands.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class ProbeScheduler:
         *,
         tell: Callable[[str, Note], None] = lambda _pod, _note: None,
         max_attempts: int = MAX_ATTEMPTS,
+        phase: Callable[[str], float] = probing.splay,
     ) -> None:
         self._prober = prober
         self._clock = clock
         self._meter = meter
         self._on_change = on_change
         self._tell = tell
+        self._phase = phase
         self._max_attempts = max_attempts
         self._pool = TaskPool(max_attempts)
         self._pods: dict[str, Pod] = {}
@@ -145,14 +147,14 @@ class ProbeScheduler:
             and saved.state.at is not None
         ):
             entry = Entry(pod, registration, saved.state, now)
-            entry.due = probing.resumed_due(spec, saved.state.at, entry.key, now)
+            entry.due = probing.resumed_due(spec, saved.state.at, self._phase(entry.key), now)
             return entry
         started_at = now - registration.started_age_s
-        due = probing.first_due(spec, started_at, now)
-        entry = Entry(pod, registration, probing.begin(spec, registration.incarnation), due)
-        if started_at < self._began and due <= now < self._began + probing.SPLAY_CAP_S:
+        entry = Entry(pod, registration, probing.begin(spec, registration.incarnation), now)
+        entry.due = probing.first_due(spec, started_at, self._phase(entry.key), now)
+        if started_at < self._began and entry.due <= now < self._began + probing.SPLAY_CAP_S:
             # As the kubelet after its own start: what runs already is not probed all in one instant.
-            entry.due = probing.splayed_due(spec, entry.key, now)
+            entry.due = probing.splayed_due(spec, self._phase(entry.key), now)
         return entry
 
     def _schedule(self, held: Pod, now: float) -> None:
@@ -225,7 +227,7 @@ class ProbeScheduler:
             entry.state = probing.awakened(entry.state)
             entry.last = None
             if entry.ticket and entry.due <= at.boottime:
-                entry.due = probing.splayed_due(entry.spec, entry.key, at.boottime)
+                entry.due = probing.splayed_due(entry.spec, self._phase(entry.key), at.boottime)
                 self._line_up(entry)
 
     def _line_up(self, entry: Entry) -> None:
@@ -269,7 +271,10 @@ class ProbeScheduler:
             entry.state = probing.observe(spec, before, result, at.boottime, message=message, duration_s=took)
         if entry.gone:
             return
-        entry.due = probing.next_due(spec, entry.due, at.boottime)
+        if before.at is None:
+            entry.due = probing.second_due(spec, entry.due, self._phase(entry.key), at.boottime)
+        else:
+            entry.due = probing.next_due(spec, entry.due, at.boottime)
         self._schedule(self._pods[entry.pod], at.boottime)
         note = probing.transition(spec, before, entry.state)
         if note is not None:

@@ -16,6 +16,7 @@ from podsupd.core.rollout import OUTCOMES, images_needed
 from podsupd.engine import registrations
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, told
+from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.lives import Lives
 from podsupd.engine.probe_memory import ProbeMemory
@@ -78,6 +79,7 @@ class Tools:
     clock: Clock
     executor: Executor
     puller: Puller
+    files: FileKeeper
     hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
@@ -215,6 +217,7 @@ class Worker:
         self.looks += 1
         if self._tools.runtime.sees_processes():
             self._lives.watch(seen)
+        await self._tools.files.keep(self._want, seen, self._tell)
         made = await self._decide(seen)
         self._planned = wishes
         self._publish(seen, made)
@@ -267,6 +270,7 @@ class Worker:
             verdicts=self._tools.prober.verdicts(self.name),
             gone=self._lives.gone(),
             causes=await self._tools.causes(self.name, seen),
+            words=await self._tools.files.words(self._want, seen, self._memory),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             hooks=self._tools.hooks.facts(self.name),
             watching_since=self._watching_since,
@@ -327,6 +331,7 @@ class Worker:
         """Apply one action; False when the rest of the plan does not hold any more."""
         now = self._tools.clock.now
         try:
+            await self._tools.files.before(self.name, action)
             if isinstance(action, RunHook):
                 self._tools.hooks.begin(self.name, action, self._target(action.container_id))
             else:

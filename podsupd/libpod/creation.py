@@ -1,20 +1,18 @@
 """The model to libpod's JSON: what is created, field by field."""
 
 import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from podsupd.core import signal_words
 from podsupd.core.environment import environment, expand
 from podsupd.core.limits import CPU_PERIOD_US, limits_of
-from podsupd.libpod import resolver, security
+from podsupd.libpod import mounts, resolver, security
+from podsupd.libpod.mounts import Ground
 from podsupd.model.limits import DEFAULT_SHARES, UNLIMITED
 from podsupd.model.network import Dns
-from podsupd.model.observed import OWNER_LABEL, POD_LABEL
 from podsupd.model.plan import CreateContainer, CreatePod
-from podsupd.model.references import PodFacts
-from podsupd.model.spec import ContainerSpec, EmptyDir, HostPath, PodSpec, Resources, VolumeSpec
+from podsupd.model.spec import Resources
 
 
 def pod_body(action: CreatePod, labels: Mapping[str, str], host: Dns | None = None) -> dict[str, Any]:
@@ -53,15 +51,13 @@ def pod_body(action: CreatePod, labels: Mapping[str, str], host: Dns | None = No
     }
 
 
-def container_body(
-    action: CreateContainer, labels: Mapping[str, str], facts: PodFacts | None = None, image_user: str = ""
-) -> dict[str, Any]:
+def container_body(action: CreateContainer, labels: Mapping[str, str], ground: Ground | None = None) -> dict[str, Any]:
     """Return the body of ``containers/create``; the image's own entrypoint, env and user hold where nothing is said.
 
-    facts: for an environment that refers to what only the host knows. image_user: for a group without a user.
+    ground: what was found out and made for it on the host.
     """
-    spec, pod = action.container, action.pod
-    variables = environment(pod, spec, facts).values
+    spec, pod, ground = action.container, action.pod, ground or Ground()
+    variables = environment(pod, spec, ground.facts).values
     body: dict[str, Any] = {
         "name": spec.runtime_name,
         "pod": action.pod_id,
@@ -75,10 +71,9 @@ def container_body(
         "healthconfig": {"Test": ["NONE"]},
         # For whoever stops it by hand; podsupd's own stops keep the time themselves.
         "stop_timeout": math.ceil(pod.grace_s),
-        "mounts": _binds(spec, pod),
-        "volumes": _named(spec, pod),
+        **mounts.fields(spec, pod, ground),
         "resource_limits": _limits(spec.resources),
-        **security.fields(spec, pod, image_user),
+        **security.fields(spec, pod, ground.image_user),
     }
     if spec.command:
         body["entrypoint"] = [expand(word, variables) for word in spec.command]
@@ -94,68 +89,6 @@ def container_body(
     if spec.tty:
         body["terminal"] = True
     return body
-
-
-def volume_name(pod: PodSpec, volume: VolumeSpec) -> str:
-    """Return the name of an emptyDir's Podman volume."""
-    return f"{pod.name}-{volume.name}"
-
-
-def volume_body(pod: PodSpec, volume: VolumeSpec, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of ``volumes/create`` for an emptyDir, shared by the pod's containers and labelled with it.
-
-    uid and gid say that Podman shall not give the volume to the first container's user. A size goes to a tmpfs as
-    nr_blocks: Podman takes ``size`` for a project quota, which few file systems have. On disk sizeLimit has no
-    effect (in Kubernetes it evicts).
-    """
-    source = volume.source
-    options = {"o": "uid=0,gid=0"}
-    if isinstance(source, EmptyDir) and source.medium == "Memory":
-        group = pod.security.fs_group
-        wishes = ["uid=0", f"gid={group or 0}", "mode=0777" if group is None else "mode=2777"]
-        if source.size_limit is not None:
-            wishes.append(f"nr_blocks={max(1, math.ceil(source.size_limit / os.sysconf('SC_PAGE_SIZE')))}")
-        options = {"type": "tmpfs", "device": "tmpfs", "o": ",".join(wishes)}
-    return {
-        "Name": volume_name(pod, volume),
-        "Driver": "local",
-        "Label": {key: labels[key] for key in (OWNER_LABEL, POD_LABEL) if key in labels},
-        "Options": options,
-    }
-
-
-def mounted_volumes(action: CreateContainer) -> tuple[VolumeSpec, ...]:
-    """Return the pod's volumes that this container mounts, each once."""
-    wanted = {mount.name for mount in action.container.mounts}
-    return tuple(volume for volume in action.pod.volumes if volume.name in wanted)
-
-
-def _binds(spec: ContainerSpec, pod: PodSpec) -> list[dict[str, Any]]:
-    paths = {v.name: v.source.path for v in pod.volumes if isinstance(v.source, HostPath)}
-    return [
-        {
-            "type": "bind",
-            "source": paths[mount.name],
-            "destination": mount.mount_path,
-            "options": ["rbind", "ro" if mount.read_only else "rw"],
-        }
-        for mount in spec.mounts
-        if mount.name in paths
-    ]
-
-
-def _named(spec: ContainerSpec, pod: PodSpec) -> list[dict[str, Any]]:
-    names = {v.name: volume_name(pod, v) for v in pod.volumes if isinstance(v.source, EmptyDir)}
-    return [
-        # nocopy: an emptyDir is empty, whatever the image has at that path.
-        {
-            "Name": names[mount.name],
-            "Dest": mount.mount_path,
-            "Options": ["nocopy", "ro" if mount.read_only else "rw"],
-        }
-        for mount in spec.mounts
-        if mount.name in names
-    ]
 
 
 def _limits(resources: Resources) -> dict[str, Any]:

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from podsupd.errors import PodmanRejected
-from podsupd.model.spec import HostPath
+from podsupd.model.volumes import HostPath
 
 _DIRECTORY_MODE = 0o755
 _FILE_MODE = 0o644
 _EMPTY_DIR_MODE = 0o777
+# The kubelet's: of a subPath that is missing, and what fsGroup adds to the modes.
+_SUB_PATH_MODE = 0o750
+_GROUP_FOLDER = stat.S_ISGID | 0o770
+_GROUP_FILE = 0o660
 
 _CHECKS: dict[str, tuple[str, Callable[[int], bool]]] = {
     "Directory": ("a directory", stat.S_ISDIR),
@@ -54,14 +58,62 @@ def prepare(volume: str, source: HostPath) -> None:
             )
 
 
-def open_to_all(mountpoint: str, group: int | None = None) -> None:
+def open_to_all(mountpoint: str) -> None:
     """Make a new emptyDir's directory 0777, as in Kubernetes, so that containers of any user can write. Blocks.
 
-    group: fsGroup, which what is made in it then belongs to. Where podsupd does not see the host's files (it runs in a
-    container) the directory stays as Podman made it.
+    Where podsupd does not see the host's files (it runs in a container) the directory stays as Podman made it.
     """
     path = Path(mountpoint)
     if path.is_dir():
-        if group is not None:
-            os.chown(path, -1, group)
-        path.chmod(_EMPTY_DIR_MODE if group is None else _EMPTY_DIR_MODE | stat.S_ISGID)
+        path.chmod(_EMPTY_DIR_MODE)
+
+
+def give(mountpoint: str, group: int, *, always: bool) -> None:
+    """Give a volume to a group (fsGroup), as the kubelet does: it may read and write, and keeps what is made in it.
+
+    always: every file; else only when the volume's root is not the group's yet. Blocks. Raises PodmanRejected.
+    """
+    root = Path(mountpoint)
+    if not root.is_dir():
+        return
+    mine = root.stat()
+    if not always and mine.st_gid == group and mine.st_mode & stat.S_ISGID:
+        return
+    try:
+        for folder, _, names in os.walk(root):
+            _give(Path(folder), group, _GROUP_FOLDER)
+            for name in names:
+                _give(Path(folder, name), group, _GROUP_FILE)
+    except OSError as error:
+        raise PodmanRejected(f"cannot give {mountpoint} to the group {group}: {error.strerror}") from error
+
+
+def _give(path: Path, group: int, mode: int) -> None:
+    os.chown(path, -1, group, follow_symlinks=False)
+    if not path.is_symlink():
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | mode)
+
+
+def inside(volume: str, root: str, inner: str) -> str:
+    """Return the real path of a subPath, which is made a directory where nothing is.
+
+    A symbolic link in the volume must not lead out of it: what a container put there would open the host. Blocks.
+    Raises PodmanRejected.
+    """
+    what = f"cannot mount {inner} of volume {volume}"
+    if not root:
+        raise PodmanRejected(f"{what}: it has no path on the host before it is mounted: mount it whole")
+    if "$(" in inner:
+        raise PodmanRejected(f"{what}: a variable of subPathExpr is not set")
+    if inner.startswith("/") or ".." in inner.split("/"):
+        raise PodmanRejected(f"{what}: it must be a path inside of the volume")
+    base = Path(root).resolve()
+    path = Path(root, inner).resolve()
+    if base != path and base not in path.parents:
+        raise PodmanRejected(f"{what}: a symbolic link leads out of the volume")
+    try:
+        if not path.exists():
+            path.mkdir(parents=True, mode=_SUB_PATH_MODE)
+    except OSError as error:
+        raise PodmanRejected(f"{what}: {error.strerror}") from error
+    return str(path)

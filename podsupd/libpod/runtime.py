@@ -48,13 +48,14 @@ def _q(name: str) -> str:
 class LibpodRuntime:
     """The Podman that listens on ``url`` (``unix:///run/podman/podman.sock``).
 
-    request_timeout_s bounds each call but pull, events, followed logs and exec, which have bounds of their own.
+    files_root: where the files that podsupd makes for pods lie. request_timeout_s bounds each call but pull, events,
+    followed logs and exec, which have bounds of their own.
     Every method raises PodmanError's subclasses only.
     """
 
-    def __init__(self, url: str, *, meter: Meter, request_timeout_s: float) -> None:
+    def __init__(self, url: str, *, meter: Meter, request_timeout_s: float, files_root: str = "") -> None:
         self._podman = Connection(url, meter=meter, timeout_s=request_timeout_s)
-        self._creator = Creator(self._podman)
+        self._creator = Creator(self._podman, files_root)
         self._looks = Looks()
         self._url = url
         self._sees_processes: bool | None = None

@@ -34,8 +34,9 @@ class Model(BaseModel):
 
 def one_of(model: Model, *fields: str, what: str) -> None:
     """Check that exactly one of these fields is given; ValueError with the way out when not."""
-    given = [to_camel(field) for field in fields if getattr(model, field) is not None]
+    known = type(model).model_fields
+    given = [str(known[field].alias) for field in fields if getattr(model, field) is not None]
     if len(given) != 1:
-        listed = ", ".join(to_camel(field) for field in fields)
+        listed = ", ".join(str(known[field].alias) for field in fields)
         has = f"found {' and '.join(given)}: keep one of them" if given else "found none: add one"
         raise ValueError(f"{what} is exactly one of {listed}, {has}")

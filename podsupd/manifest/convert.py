@@ -6,22 +6,22 @@ from fractions import Fraction
 
 from podsupd.manifest import schema
 from podsupd.manifest.convert_security import network, pod_security, security
+from podsupd.manifest.convert_volumes import mount, volume
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
+from podsupd.manifest.fields import SERVICE_ACCOUNT_VOLUME
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.quantities import milli, whole
 from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ObjectSpec, ResourceRef
 from podsupd.model.spec import (
     BackoffSpec,
     ContainerSpec,
-    EmptyDir,
     ExecCommand,
     FailureAction,
     FailureStep,
     GrpcCheck,
     Handler,
     Hook,
-    HostPath,
     HttpExpect,
     HttpGet,
     Ladder,
@@ -40,8 +40,6 @@ from podsupd.model.spec import (
     TcpSocket,
     UpdateSpec,
     Vantage,
-    VolumeMount,
-    VolumeSpec,
     Webhook,
 )
 
@@ -54,7 +52,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
     """Build the spec of a pod whose documents have no errors."""
     rules = policy.spec if policy else schema.PolicySpec()
     bare = rules.container_names == "Bare"
-    token_volumes = {volume.name for volume in pod.spec.volumes if volume.projected is not None}
+    token_volumes = {v.name for v in pod.spec.volumes if v.projected and v.name.startswith(SERVICE_ACCOUNT_VOLUME)}
     inits, containers = (
         tuple(
             _container(c, c.name if bare else f"{pod.metadata.name}-{c.name}", pod.spec, token_volumes) for c in found
@@ -68,7 +66,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         namespace=pod.metadata.namespace,
         labels=dict(pod.metadata.labels),
         annotations=dict(pod.metadata.annotations),
-        volumes=tuple(_volume(v) for v in pod.spec.volumes if v.name not in token_volumes),
+        volumes=tuple(volume(v) for v in pod.spec.volumes if v.name not in token_volumes),
         restart_policy=RestartPolicy(pod.spec.restart_policy),
         grace_s=float(pod.spec.termination_grace_period_seconds),
         share_process_namespace=pod.spec.share_process_namespace,
@@ -136,11 +134,7 @@ def _container(
         env=tuple((variable.name, _env_value(variable)) for variable in container.env),
         env_from=tuple(_env_from(source) for source in container.env_from),
         ports=ports,
-        mounts=tuple(
-            VolumeMount(m.name, m.mount_path, m.read_only)
-            for m in container.volume_mounts
-            if m.name not in token_volumes
-        ),
+        mounts=tuple(mount(m) for m in container.volume_mounts if m.name not in token_volumes),
         resources=_resources(container.resources),
         probes=tuple(_probe(container.name, kind, probe, named) for kind, probe in probes if probe),
         stop_signal=container.lifecycle.stop_signal,
@@ -148,6 +142,8 @@ def _container(
         pre_stop=_hook(container.lifecycle.pre_stop, named),
         stdin=container.stdin,
         tty=container.tty,
+        message_path=container.termination_message_path or "/dev/termination-log",
+        message_from_log=container.termination_message_policy == "FallbackToLogsOnError",
         security=security(pod.security_context, container.security_context),
         restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
     )
@@ -194,13 +190,6 @@ def _resources(resources: schema.Resources) -> Resources:
         cpu_request_milli=cpu if requests.cpu is None else milli(requests.cpu),
         memory_request=memory if requests.memory is None else whole(requests.memory),
     )
-
-
-def _volume(volume: schema.Volume) -> VolumeSpec:
-    if volume.host_path:
-        return VolumeSpec(volume.name, HostPath(volume.host_path.path, volume.host_path.type))
-    empty = volume.empty_dir or schema.EmptyDir()  # Kubernetes' default for a volume without a source
-    return VolumeSpec(volume.name, EmptyDir(empty.medium, whole(empty.size_limit) if empty.size_limit else None))
 
 
 def _probe(container: str, kind: ProbeType, probe: schema.Probe, named: Ports) -> ProbeSpec:

@@ -31,14 +31,14 @@ class _Walk:
         """Return a value of a type of the table; of the wrong shape as it is, for `schema` to refuse."""
         if not isinstance(value, dict):
             return value
-        kept = {}
+        kept: dict[str, Any] = {}
         for key, child in value.items():
             here = (*path, key)
             row = TABLE[of].get(key)
             if row is None:
                 self._report.error(self._document, here, self._unknown(key, of, path))
             elif of == "Volume" and key == "projected" and str(value.get("name")).startswith(SERVICE_ACCOUNT_VOLUME):
-                kept[key] = child
+                kept[key] = {}
                 self._report.warning(self._document, here, "ignored: there is no API server to have a token for")
             elif child is not None and self._supported(row, child, here):
                 kept[key] = self._children(row, child, here)

@@ -15,8 +15,8 @@ from podsupd.manifest.report import Report, nearest
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 HOOKS = ("postStart", "preStop")
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-VOLUME_SOURCES_HINT = "hostPath or emptyDir"
 
+_NO_EVICTION = "without effect on disk: nothing on a single host evicts a pod for its disk: use medium: Memory"
 _ANY_ADDRESS = frozenset(("", "0.0.0.0", "::"))  # noqa: S104  an address to compare with, not to bind
 
 
@@ -38,21 +38,43 @@ class Rules:
         volumes = list(_items(spec, "volumes", ("spec",)))
         self._unique(containers, "name", "a container")
         self._unique(volumes, "name", "a volume")
-        for path, volume in volumes:
-            sources = [key for key in volume if key != "name" and volume[key] is not None]
-            if len(sources) > 1:
-                self._error(path, f"a volume has one source, found {_listed(sources)}: keep one of them")
         known = {v["name"] for _, v in volumes if isinstance(v.get("name"), str)}
         siblings = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         for path, container in containers:
             self._container(path, container, known, siblings)
+        self._volumes(volumes, siblings)
         if spec.get("hostNetwork") is True:
-            for path, port in (port for at, c in containers for port in _items(c, "ports", at)):
-                if port.get("hostPort") not in (None, 0, port.get("containerPort")):
-                    what = f"must be {port.get('containerPort')}, its containerPort, in the host's network"
-                    self._error((*path, "hostPort"), f"{what}, found {port['hostPort']}: remove it")
+            self._host_ports(containers)
         for path, container in inits:
             self._init(path, container)
+
+    def _host_ports(self, containers: list[tuple[Path, dict[str, Any]]]) -> None:
+        for path, port in (port for at, c in containers for port in _items(c, "ports", at)):
+            if port.get("hostPort") not in (None, 0, port.get("containerPort")):
+                what = f"must be {port.get('containerPort')}, its containerPort, in the host's network"
+                self._error((*path, "hostPort"), f"{what}, found {port['hostPort']}: remove it")
+
+    def _volumes(self, volumes: list[tuple[Path, dict[str, Any]]], containers: set[str]) -> None:
+        for path, volume in volumes:
+            sources = [key for key in volume if key != "name" and volume[key] is not None]
+            if len(sources) > 1:
+                self._error(path, f"a volume has one source, found {_listed(sources)}: keep one of them")
+            size = _mapping(volume.get("emptyDir"))
+            if size.get("sizeLimit") is not None and size.get("medium") != "Memory":
+                self.report.warning(self.document, (*path, "emptyDir", "sizeLimit"), _NO_EVICTION)
+            self._downward((*path, "downwardAPI"), _mapping(volume.get("downwardAPI")), containers)
+            for at, source in _items(_mapping(volume.get("projected")), "sources", (*path, "projected")):
+                self._downward((*at, "downwardAPI"), _mapping(source.get("downwardAPI")), containers)
+
+    def _downward(self, path: Path, source: dict[str, Any], containers: set[str]) -> None:
+        """Check that a resource in a file says whose it is: a volume belongs to no container."""
+        for at, item in _items(source, "items", path):
+            if isinstance(ref := item.get("resourceFieldRef"), dict):
+                where = (*at, "resourceFieldRef", "containerName")
+                if ref.get("containerName"):
+                    self._reference(where, ref["containerName"], containers, "container")
+                else:
+                    self._error(where, "is required for a file: name the container")
 
     def _init(self, path: Path, container: dict[str, Any]) -> None:
         """Check that an init container that ends by itself asks for nothing that only what goes on running can have."""
@@ -167,6 +189,9 @@ class Rules:
         self._unique(mounts, "mountPath", "a mount")
         for at, mount in mounts:
             self._reference((*at, "name"), mount.get("name"), volumes, "volume")
+            privileged = _mapping(container.get("securityContext")).get("privileged")
+            if mount.get("mountPropagation") == "Bidirectional" and privileged is not True:
+                self._error((*at, "mountPropagation"), "Bidirectional needs securityContext.privileged: add it")
         for field in PROBES:
             if isinstance(container.get(field), dict):
                 self._probe((*path, field), container[field], [port for _, port in ports])

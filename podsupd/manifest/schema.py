@@ -4,7 +4,7 @@ Strict, nothing extra: `fields` has dropped what is ignored before. Rules betwee
 that Kubernetes takes 0 or an empty string for "not set", so does the conversion.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
@@ -13,6 +13,7 @@ from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quanti
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.security_schema import HostAlias, PodDNSConfig, PodSecurityContext, SecurityContext
+from podsupd.manifest.volume_schema import Volume, VolumeMount
 
 
 def _port(value: object) -> int | str:
@@ -129,14 +130,6 @@ class Resources(Model):
     requests: ResourceList = ResourceList()
 
 
-class VolumeMount(Model):
-    """A volume where a container sees it."""
-
-    name: Word
-    mount_path: Annotated[str, AfterValidator(names.mount_path)]
-    read_only: bool = False
-
-
 class Sleep(Model):
     """A pause."""
 
@@ -178,34 +171,11 @@ class Container(Model):
     startup_probe: Probe | None = None
     lifecycle: Lifecycle = Lifecycle()
     security_context: SecurityContext = SecurityContext()
+    termination_message_path: Annotated[str, AfterValidator(_absolute_or_empty)] = ""
+    termination_message_policy: Literal["", "File", "FallbackToLogsOnError"] = ""
     stdin: bool = False
     tty: bool = False
     restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
-
-
-class HostPath(Model):
-    """A path of the host."""
-
-    path: Annotated[str, AfterValidator(names.absolute_path)]
-    type: Literal[
-        "", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", "CharDevice", "BlockDevice"
-    ] = ""
-
-
-class EmptyDir(Model):
-    """An empty directory that lives as long as the pod."""
-
-    medium: Literal["", "Memory"] = ""
-    size_limit: Quantity | None = None
-
-
-class Volume(Model):
-    """A volume. projected is only what `fields` lets through: the volume that an API server put there."""
-
-    name: Label
-    host_path: HostPath | None = None
-    empty_dir: EmptyDir | None = None
-    projected: Any = None
 
 
 class Spec(Model):

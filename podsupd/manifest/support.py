@@ -109,8 +109,7 @@ _CONTAINER = {
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
     **_supported("lifecycle:Lifecycle stdin tty restartPolicy"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
-    **_ignored("terminationMessagePath", "podsupd reads no termination message", "/dev/termination-log"),
-    **_ignored("terminationMessagePolicy", "podsupd reads no termination message", "File"),
+    **_supported("terminationMessagePath terminationMessagePolicy"),
     **_supported("securityContext:SecurityContext"),
     **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
     **_later("stdinOnce", "use stdin, which stays open", False),
@@ -123,12 +122,11 @@ _PROBE = {
     **_supported("terminationGracePeriodSeconds"),
 }
 
+_USER = _later("defaultUser", "use runAsUser or fsGroup")
 _VOLUME = {
-    **_supported("name hostPath:HostPathVolumeSource emptyDir:EmptyDirVolumeSource"),
-    **_later("configMap:ConfigMapVolumeSource secret:SecretVolumeSource", "put the files on the host and use hostPath"),
-    **_later("downwardAPI:DownwardAPIVolumeSource projected:ProjectedVolumeSource", "use hostPath or env"),
-    **_later("persistentVolumeClaim:PersistentVolumeClaimVolumeSource", "use hostPath"),
-    **_later("image:ImageVolumeSource", "copy the files to the host and use hostPath"),
+    **_supported("name hostPath:HostPathVolumeSource emptyDir:EmptyDirVolumeSource image:ImageVolumeSource"),
+    **_supported("configMap:ConfigMapVolumeSource secret:SecretVolumeSource downwardAPI:DownwardAPIVolumeSource"),
+    **_supported("projected:ProjectedVolumeSource persistentVolumeClaim:PersistentVolumeClaimVolumeSource"),
     **_later(
         "awsElasticBlockStore:AWSElasticBlockStoreVolumeSource azureDisk:AzureDiskVolumeSource "
         "azureFile:AzureFileVolumeSource cephfs:CephFSVolumeSource cinder:CinderVolumeSource csi:CSIVolumeSource "
@@ -217,12 +215,32 @@ TABLE: dict[str, dict[str, Field]] = {
     "HostPathVolumeSource": _supported("path type"),
     "EmptyDirVolumeSource": _supported("medium sizeLimit") | _later("mode", "set it in the container's own command"),
     "VolumeMount": {
-        **_supported("name mountPath readOnly"),
-        **_later("subPath subPathExpr", "mount a volume of its own"),
-        **_later("mountPropagation", _REMOVE, "None"),
+        **_supported("name mountPath readOnly subPath subPathExpr mountPropagation"),
         **_later("recursiveReadOnly", "use readOnly", "Disabled"),
         **_later("bindMountOptions", _REMOVE),
     },
+    "ConfigMapVolumeSource": _supported("defaultMode items:KeyToPath* name optional") | _USER,
+    "SecretVolumeSource": _supported("defaultMode items:KeyToPath* optional secretName") | _USER,
+    "KeyToPath": _supported("key mode path") | _later("user", "use runAsUser or fsGroup"),
+    "DownwardAPIVolumeSource": _supported("defaultMode items:DownwardAPIVolumeFile*") | _USER,
+    "DownwardAPIVolumeFile": {
+        **_supported("fieldRef:ObjectFieldSelector mode path resourceFieldRef:ResourceFieldSelector"),
+        **_later("user", "use runAsUser or fsGroup"),
+    },
+    "ProjectedVolumeSource": _supported("defaultMode sources:VolumeProjection*") | _USER,
+    "VolumeProjection": {
+        **_supported("configMap:ConfigMapProjection downwardAPI:DownwardAPIProjection secret:SecretProjection"),
+        **_later(
+            "clusterTrustBundle:ClusterTrustBundleProjection podCertificate:PodCertificateProjection "
+            "serviceAccountToken:ServiceAccountTokenProjection",
+            "there is no API server to get it from: use a secret",
+        ),
+    },
+    "ConfigMapProjection": _supported("items:KeyToPath* name optional"),
+    "SecretProjection": _supported("items:KeyToPath* name optional"),
+    "DownwardAPIProjection": _supported("items:DownwardAPIVolumeFile*"),
+    "PersistentVolumeClaimVolumeSource": _supported("claimName readOnly"),
+    "ImageVolumeSource": _supported("pullPolicy reference"),
     "ConfigMap": _supported("apiVersion kind metadata:ObjectMeta data binaryData immutable"),
     "Secret": _supported("apiVersion kind metadata:ObjectMeta data stringData immutable type"),
     "PersistentVolumeClaim": {
@@ -306,11 +324,7 @@ _INNER = {
     "AzureFileVolumeSource": "readOnly secretName shareName",
     "CephFSVolumeSource": "monitors path readOnly secretFile secretRef:LocalObjectReference user",
     "CinderVolumeSource": "fsType readOnly secretRef:LocalObjectReference volumeID",
-    "ConfigMapVolumeSource": "defaultMode defaultUser items:KeyToPath* name optional",
-    "KeyToPath": "key mode path user",
     "CSIVolumeSource": "driver fsType nodePublishSecretRef:LocalObjectReference readOnly volumeAttributes",
-    "DownwardAPIVolumeSource": "defaultMode defaultUser items:DownwardAPIVolumeFile*",
-    "DownwardAPIVolumeFile": "fieldRef:ObjectFieldSelector mode path resourceFieldRef:ResourceFieldSelector user",
     "EphemeralVolumeSource": "volumeClaimTemplate:PersistentVolumeClaimTemplate",
     "PersistentVolumeClaimTemplate": "metadata:ObjectMeta spec:PersistentVolumeClaimSpec",
     "TypedLocalObjectReference": "apiGroup kind name",
@@ -322,28 +336,17 @@ _INNER = {
     "GCEPersistentDiskVolumeSource": "fsType partition pdName readOnly",
     "GitRepoVolumeSource": "directory repository revision",
     "GlusterfsVolumeSource": "endpoints path readOnly",
-    "ImageVolumeSource": "pullPolicy reference",
     "ISCSIVolumeSource": (
         "chapAuthDiscovery chapAuthSession fsType initiatorName iqn iscsiInterface lun portals readOnly "
         "secretRef:LocalObjectReference targetPortal"
     ),
     "NFSVolumeSource": "path readOnly server",
-    "PersistentVolumeClaimVolumeSource": "claimName readOnly",
     "PhotonPersistentDiskVolumeSource": "fsType pdID",
     "PortworxVolumeSource": "fsType readOnly volumeID",
-    "ProjectedVolumeSource": "defaultMode defaultUser sources:VolumeProjection*",
-    "VolumeProjection": (
-        "clusterTrustBundle:ClusterTrustBundleProjection configMap:ConfigMapProjection "
-        "downwardAPI:DownwardAPIProjection podCertificate:PodCertificateProjection secret:SecretProjection "
-        "serviceAccountToken:ServiceAccountTokenProjection"
-    ),
     "ClusterTrustBundleProjection": "labelSelector:LabelSelector name optional path signerName user",
-    "ConfigMapProjection": "items:KeyToPath* name optional",
-    "DownwardAPIProjection": "items:DownwardAPIVolumeFile*",
     "PodCertificateProjection": (
         "certificateChainPath credentialBundlePath keyPath keyType maxExpirationSeconds signerName user userAnnotations"
     ),
-    "SecretProjection": "items:KeyToPath* name optional",
     "ServiceAccountTokenProjection": "audience expirationSeconds path user",
     "QuobyteVolumeSource": "group readOnly registry tenant user volume",
     "RBDVolumeSource": "fsType image keyring monitors pool readOnly secretRef:LocalObjectReference user",
@@ -351,7 +354,6 @@ _INNER = {
         "fsType gateway protectionDomain readOnly secretRef:LocalObjectReference sslEnabled storageMode storagePool "
         "system volumeName"
     ),
-    "SecretVolumeSource": "defaultMode defaultUser items:KeyToPath* optional secretName",
     "StorageOSVolumeSource": "fsType readOnly secretRef:LocalObjectReference volumeName volumeNamespace",
     "VsphereVirtualDiskVolumeSource": "fsType storagePolicyID storagePolicyName volumePath",
     "PersistentVolumeClaimStatus": (

@@ -77,6 +77,7 @@ class Facts:
     gone: container id -> boottime at which a pidfd told that its first process is gone.
     causes: container id -> who ended its first process, where the kernel told.
     durable: state.db can be written; without it nothing destructive is planned.
+    words: container id -> what it left at its terminationMessagePath, of those that died since the last plan.
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
@@ -89,6 +90,7 @@ class Facts:
     durable: bool = True
     causes: Mapping[str, DeathCause] = field(default_factory=dict)
     leftovers: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
@@ -285,6 +287,7 @@ class Death:
     """How an incarnation ended; reason is Kubernetes' word (Completed, Error, OOMKilled).
 
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
+    words: its own last words (terminationMessagePath), which stand for the message where there are any.
     cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``), and its
     origin (container, exec, host, podsupd, podman, kernel ...); empty: not known.
     """
@@ -299,6 +302,7 @@ class Death:
     ours: bool = False
     cause: str = ""
     sender_origin: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
 from podsupd.model.security import PodSecurity, Security
+from podsupd.model.volumes import VolumeMount, VolumeSpec
 
 
 class RestartPolicy(StrEnum):
@@ -204,39 +205,6 @@ class PortSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class HostPath:
-    """A hostPath volume; type is Kubernetes' (``""``, Directory, DirectoryOrCreate, File, FileOrCreate, Socket...)."""
-
-    path: str
-    type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EmptyDir:
-    """An emptyDir volume: a named Podman volume of the pod, or a tmpfs with medium Memory. size_limit in bytes."""
-
-    medium: str = ""
-    size_limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeSpec:
-    """A volume of the pod."""
-
-    name: str
-    source: HostPath | EmptyDir
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeMount:
-    """A volume where a container sees it."""
-
-    name: str
-    mount_path: str
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Resources:
     """Requests and limits; cpu in millicores, memory in bytes."""
 
@@ -250,6 +218,7 @@ class Resources:
 class ContainerSpec:
     """One container; runtime_name is its name in Podman (``POD-NAME`` or bare).
 
+    message_path: where it leaves its last words; message_from_log: where it left none and failed, its log's end is.
     stop_signal: lifecycle.stopSignal, empty for the image's own. stdin: kept open though nobody writes to it.
     restart_policy: its own, None for the pod's; an init container with Always is a sidecar. image_id: the very image
     that it has to run, in a spec that is rolled back to.
@@ -272,6 +241,8 @@ class ContainerSpec:
     stdin: bool = False
     tty: bool = False
     security: Security = field(default_factory=Security)
+    message_path: str = "/dev/termination-log"
+    message_from_log: bool = False
     restart_policy: RestartPolicy | None = None
     post_start: Hook | None = None
     pre_stop: Hook | None = None
@@ -379,6 +350,11 @@ class PodSpec:
     def published_ports(self) -> tuple[PortSpec, ...]:
         """Ports that the pod publishes on the host."""
         return tuple(p for c in self.every for p in c.ports if p.host_port is not None)
+
+    def mounted(self, container: ContainerSpec) -> tuple[VolumeSpec, ...]:
+        """Return the volumes that a container mounts, each once."""
+        wanted = {mount.name for mount in container.mounts}
+        return tuple(volume for volume in self.volumes if volume.name in wanted)
 
     def container(self, name: str) -> ContainerSpec | None:
         """Return the container of that manifest name."""

@@ -1,7 +1,7 @@
 """Protocols between the engine and the edges, in terms of the model: what one side may ask of the other."""
 
 from podsupd.ports.control import Control, Meter
-from podsupd.ports.host import Clock, Directory, Notifier, Processes, ProcessTable, Shelters, SignalSender
+from podsupd.ports.host import Clock, Directory, Notifier, PodFiles, Processes, ProcessTable, Shelters, SignalSender
 from podsupd.ports.probing import Attempt, Detail, Prober, ProbeTarget, WebhookPoster
 from podsupd.ports.runtime import Runtime
 from podsupd.ports.state import History, Persisted, SignalHistory, State
@@ -17,6 +17,7 @@ __all__ = [
     "Meter",
     "Notifier",
     "Persisted",
+    "PodFiles",
     "ProbeTarget",
     "Prober",
     "ProcessLook",

@@ -1,6 +1,6 @@
 """The host: clock, directory, processes, cgroups, the service manager."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from podsupd.model.desired import DirectoryScan
@@ -8,6 +8,7 @@ from podsupd.model.limits import Limits
 from podsupd.model.plan import Now
 from podsupd.model.processes import Member, ProcessCount, ProcessRecords
 from podsupd.model.sending import Addressee, Dispatch
+from podsupd.model.spec import PodSpec
 
 
 class Clock(Protocol):
@@ -91,6 +92,29 @@ class Shelters(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Remove its cgroup of ours, which is empty; gone already is success."""
+        ...
+
+
+class PodFiles(Protocol):
+    """The files that we make for pods: their configMap, secret, downwardAPI and projected volumes, and last words."""
+
+    async def keep(self, pod: PodSpec, uid: str) -> Collection[str]:
+        """Have every file of a pod's volumes as it should be; return the volumes that changed under containers.
+
+        Cheap when nothing changed. uid: the pod's id, empty before it is made. Raises FilesUnavailable.
+        """
+        ...
+
+    async def remove(self, pod: str) -> None:
+        """Remove all files of a pod that is about to go; gone already is success. Raises FilesUnavailable."""
+        ...
+
+    async def begin(self, pod: str, container: str) -> None:
+        """Forget a container's last words, before it is started."""
+        ...
+
+    async def message(self, pod: str, container: str) -> str:
+        """Return what a container wrote to its terminationMessagePath, at most 4 KiB; empty when nothing."""
         ...
 
 

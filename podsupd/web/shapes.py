@@ -123,7 +123,7 @@ def terminated(death: Death) -> Json:
         **filled(
             signal=signal_number(death.signal),
             reason=death.reason,
-            message=death.message,
+            message=death.words or death.message,
             startedAt=timestamp(death.started_epoch),
             finishedAt=timestamp(death.finished_epoch),
             containerID=f"podman://{death.incarnation.container_id}",

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from podsupd.model.references import EnvFrom, EnvValue, FieldRef, KeyRef, ObjectKind, ResourceRef
 from podsupd.model.spec import (
     ContainerSpec,
-    EmptyDir,
     ExecCommand,
     GrpcCheck,
     Handler,
@@ -18,8 +16,8 @@ from podsupd.model.spec import (
     Resources,
     Sleep,
     TcpSocket,
-    VolumeSpec,
 )
+from podsupd.web import reference_shape as references
 from podsupd.web import spec_details as details
 
 Json = dict[str, Any]
@@ -39,7 +37,7 @@ def pod_spec(spec: PodSpec) -> Json:
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
-        **({"volumes": [_volume(v) for v in spec.volumes]} if spec.volumes else {}),
+        **({"volumes": [references.volume(v) for v in spec.volumes]} if spec.volumes else {}),
         **details.pod(spec),
     }
 
@@ -50,10 +48,10 @@ def _container(spec: ContainerSpec) -> Json:
         "command": list(spec.command),
         "args": list(spec.args),
         "workingDir": spec.working_dir,
-        "env": [_variable(name, value) for name, value in spec.env],
-        "envFrom": [_variables(source) for source in spec.env_from],
+        "env": [references.variable(name, value) for name, value in spec.env],
+        "envFrom": [references.variables(source) for source in spec.env_from],
         "ports": [_port(p) for p in spec.ports],
-        "volumeMounts": [{"name": m.name, "mountPath": m.mount_path, "readOnly": m.read_only} for m in spec.mounts],
+        "volumeMounts": [references.mount(m) for m in spec.mounts],
         "resources": _resources(spec.resources),
         "lifecycle": _lifecycle(spec),
         "restartPolicy": spec.restart_policy,
@@ -63,29 +61,6 @@ def _container(spec: ContainerSpec) -> Json:
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
-
-
-def _variable(name: str, value: EnvValue) -> Json:
-    """Return a variable; what it refers to is named, never told."""
-    match value:
-        case FieldRef(path=path):
-            source: Json = {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}
-        case ResourceRef(resource=resource, container=container, divisor=divisor):
-            source = {"resourceFieldRef": {"resource": resource, "divisor": str(divisor)}}
-            if container:
-                source["resourceFieldRef"]["containerName"] = container
-        case KeyRef(kind=kind, name=of, key=key, optional=optional):
-            ref: Json = {"name": of, "key": key} | ({"optional": True} if optional else {})
-            source = {"configMapKeyRef" if kind is ObjectKind.CONFIG_MAP else "secretKeyRef": ref}
-        case str():
-            return {"name": name, "value": value}
-    return {"name": name, "valueFrom": source}
-
-
-def _variables(source: EnvFrom) -> Json:
-    ref: Json = {"name": source.name} | ({"optional": True} if source.optional else {})
-    shape: Json = {"configMapRef" if source.kind is ObjectKind.CONFIG_MAP else "secretRef": ref}
-    return shape | ({"prefix": source.prefix} if source.prefix else {})
 
 
 def _lifecycle(spec: ContainerSpec) -> Json:
@@ -122,15 +97,6 @@ def _quantities(cpu_milli: int | None, memory: int | None) -> dict[str, str]:
     if memory is not None:
         shape["memory"] = str(memory)
     return shape
-
-
-def _volume(spec: VolumeSpec) -> Json:
-    if isinstance(spec.source, EmptyDir):
-        source: Json = {"medium": spec.source.medium} if spec.source.medium else {}
-        if spec.source.size_limit is not None:
-            source["sizeLimit"] = str(spec.source.size_limit)
-        return {"name": spec.name, "emptyDir": source}
-    return {"name": spec.name, "hostPath": {"path": spec.source.path, "type": spec.source.type}}
 
 
 def _probe(spec: ProbeSpec) -> Json:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 from e2e.conftest import clean
-from e2e.harness import Daemon, until
+from e2e.harness import Daemon, podman, until
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 FILES = sorted(path.name for path in CORPUS.glob("*.yaml"))
 MARK = "-- corpus check --"
+LOOP = "trap 'exit 0' TERM; while :; do sleep 1; done"
 
 
 @dataclass
@@ -43,6 +44,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
     prefix = f"c{uuid.uuid4().hex[:6]}-"
     folder = root / "host"
     (folder / "data").mkdir(parents=True)
+    (folder / "data" / "hello").write_text("hello\n")
     made = Corpus(Daemon(root / "d"), prefix, folder)
     for name in FILES:
         made.daemon.write(name, made.text(name))
@@ -131,3 +133,135 @@ def test_what_cannot_be_is_said_and_tried_again(
     told = refused(corpus, name, spec)
     assert told[0] == reason
     assert message in told[1]
+
+
+def test_a_changed_config_map_reaches_files_in_place_and_variables_by_a_new_container(corpus: Corpus) -> None:
+    """An edit of a ConfigMap is in the files of a running container a moment later; what has it in env is made anew."""
+    daemon, prefix = corpus.daemon, corpus.prefix
+    texts = {
+        "live-map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: corpus-live}\ndata: {word: one}\n",
+        "live.yaml": f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: corpus-live}}
+spec:
+  terminationGracePeriodSeconds: 1
+  volumes: [{{name: v, configMap: {{name: corpus-live}}}}]
+  containers:
+  - name: files
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "{LOOP}"]
+    volumeMounts: [{{name: v, mountPath: /v}}]
+  - name: variables
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "{LOOP}"]
+    envFrom: [{{configMapRef: {{name: corpus-live}}}}]
+""",
+    }
+    for name, text in texts.items():
+        daemon.write(name, text.replace("corpus-", prefix))
+    pod = f"{prefix}live"
+    daemon.wait_pod(pod, 60)
+    before = daemon.container(pod, "files")["containerID"]
+    assert run_in(f"{pod}-files", ["cat /v/word"]) == ["one"]
+    daemon.write("live-map.yaml", texts["live-map.yaml"].replace("corpus-", prefix).replace("one", "two"))
+    until(lambda: run_in(f"{pod}-files", ["cat /v/word"]) == ["two"], "the new file")
+    until(lambda: run_in(f"{pod}-variables", ["echo $word"]) == ["two"], "the new variable", 60)
+    assert daemon.container(pod, "files")["containerID"] == before
+    assert daemon.container(pod, "files")["restartCount"] == 0
+    (daemon.manifests / "live-map.yaml").unlink()
+    until(lambda: any("not found" in w["message"] for w in warnings(corpus, "live.yaml")), "the warning", 60)
+    assert run_in(f"{pod}-files", ["cat /v/word"]) == ["two"]
+    assert daemon.ready(pod)
+
+
+def warnings(corpus: Corpus, name: str) -> list[Any]:
+    """Return the warnings on a file."""
+    files = corpus.daemon.get("/v1/config").json["files"]
+    return next(list(f["warnings"]) for f in files if f["path"].endswith(f"/{name}"))
+
+
+def test_last_words_are_the_message_of_a_death(corpus: Corpus) -> None:
+    """What a program leaves at terminationMessagePath is in its status, and else, if so asked, the end of its log."""
+    text = """
+apiVersion: v1
+kind: Pod
+metadata: {name: corpus-words}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: file
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    terminationMessagePath: /tmp/why
+    command: [sh, -c, "echo -n 'no more work' > /tmp/why"]
+  - name: log
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    terminationMessagePolicy: FallbackToLogsOnError
+    command: [sh, -c, "echo first; echo last; exit 3"]
+  - name: default
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo -n gone > /dev/termination-log; exit 4"]
+""".replace("corpus-", corpus.prefix)
+    corpus.daemon.write("words.yaml", text)
+
+    def message(container: str) -> str:
+        state = corpus.daemon.container(f"{corpus.prefix}words", container)["state"]
+        return str(state["terminated"]["message"])
+
+    until(lambda: message("file") == "no more work", "the words of file")
+    until(lambda: message("log") == "first\nlast", "the end of the log")
+    until(lambda: message("default") == "gone", "the words at the default path")
+
+
+def test_secrets_stay_where_they_belong(corpus: Corpus) -> None:
+    """Neither the API, nor the log, nor history or a label has a Secret's value, and its files are root's alone."""
+    pod = corpus.daemon.wait_pod(f"{corpus.prefix}files", 90)
+    folder = corpus.daemon.root / "volumes"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / f"{corpus.prefix}files" / "secret" / "hidden").read_text() == "hunter2-hidden"
+    corpus.daemon.wait_pod(f"{corpus.prefix}envfrom", 90)
+    assert run_in(f"{corpus.prefix}envfrom-main", ["echo $HIDDEN"]) == ["hunter2-hidden"]
+    shown = [corpus.daemon.get(path).text for path in ("/v1/pods", "/v1/config", "/v1/events", "/v1/plan")]
+    labels = podman("inspect", "--format", "{{.Config.Labels}}", f"{corpus.prefix}envfrom-main")
+    history = b"".join(path.read_bytes() for path in corpus.daemon.state.glob("history.db*")).decode("latin-1")
+    for secret in ("hunter2-hidden", "aHVudGVyMi1oaWRkZW4"):
+        assert not any(secret in text for text in [*shown, labels, history, corpus.daemon.log.read_text()])
+    assert pod["spec"]["volumes"][2] == {
+        "name": "secret", "secret": {"secretName": f"{corpus.prefix}login", "defaultMode": 0o600},
+    }  # fmt: skip
+
+
+def test_a_claim_outlives_its_pod_and_files_do_not(corpus: Corpus) -> None:
+    """A removed pod leaves the data of its claims, and nothing of its Secrets."""
+    name = f"{corpus.prefix}keeper"
+    text = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  volumes:
+  - {{name: claim, persistentVolumeClaim: {{claimName: {name}}}}}
+  - {{name: secret, secret: {{secretName: {corpus.prefix}login}}}}
+  containers:
+  - name: main
+    image: docker.io/library/busybox:latest
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo kept > /claim/x; {LOOP}"]
+    volumeMounts: [{{name: claim, mountPath: /claim}}, {{name: secret, mountPath: /secret}}]
+"""
+    path = corpus.daemon.write("keeper.yaml", text)
+    corpus.daemon.wait_pod(name, 60)
+    folder = corpus.daemon.root / "volumes" / name
+    assert folder.exists()
+    path.unlink()
+    until(lambda: not podman("pod", "ps", "-q", "--filter", f"name={name}"), "the pod gone", 60)
+    assert not folder.exists()
+    mountpoint = podman("volume", "inspect", "--format", "{{.Mountpoint}}", name)
+    assert (Path(mountpoint) / "x").read_text() == "kept\n"

@@ -66,7 +66,10 @@ def test_a_probe_is_run_and_explained(daemon: Daemon, name: str) -> None:
     refused = daemon.cli("probe", name, "command", check=False)
     assert refused.returncode == 1
     assert "verdict     unknown: cannot run `sh -c 'echo $PODSUPD_POD'` on the host: not allowed here" in refused.stdout
-    unrunnable = {c["type"]: c for c in daemon.pod(name)["status"]["conditions"]}["ProbesRunnable"]
+    unrunnable = until(
+        lambda: [c for c in daemon.pod(name)["status"]["conditions"] if c["type"] == "ProbesRunnable"],
+        "the prober has tried it itself",
+    )[0]
     assert (unrunnable["status"], "command: cannot run" in unrunnable["message"]) == ("False", True)
     missing = daemon.cli("probe", name, "nothing", check=False)
     assert (missing.returncode, missing.stdout) == (1, "")

@@ -16,7 +16,8 @@ from podsupd.libpod import LibpodRuntime, find_url
 from podsupd.libpod.connection import API, socket_path
 from podsupd.model.observed import OWNER_LABEL, POD_LABEL, ContainerState
 from podsupd.model.plan import CreateContainer
-from podsupd.model.spec import ContainerSpec, EmptyDir, PodSpec, Source, VolumeMount, VolumeSpec
+from podsupd.model.spec import ContainerSpec, PodSpec, Source
+from podsupd.model.volumes import EmptyDir, VolumeMount, VolumeSpec
 from tests.fakes.libpod import FakeLibpod
 from tests.fakes.meter import CountingMeter
 from tests.fakes.objects import BUSYBOX

@@ -19,17 +19,8 @@ from podsupd.errors import PodmanUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url, service
 from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, POD_LABEL, ObservedPod
 from podsupd.model.plan import CreateContainer, CreatePod
-from podsupd.model.spec import (
-    ContainerSpec,
-    EmptyDir,
-    HostPath,
-    PodSpec,
-    PortSpec,
-    Resources,
-    Source,
-    VolumeMount,
-    VolumeSpec,
-)
+from podsupd.model.spec import ContainerSpec, PodSpec, PortSpec, Resources, Source
+from podsupd.model.volumes import EmptyDir, HostPath, VolumeMount, VolumeSpec
 from tests.fakes.meter import CountingMeter
 from tests.fakes.objects import BUSYBOX, NGINX
 

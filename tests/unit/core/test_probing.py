@@ -187,7 +187,7 @@ def test_gates(kind: ProbeType, startups: dict[str | None, bool], waits: bool) -
 )
 def test_first_due(delay: float, started: float, now: float, due: float) -> None:
     """InitialDelaySeconds counts from the container's start, not from when podsupd saw it."""
-    assert probing.first_due(make(initial_delay_s=delay), started, now) == due
+    assert probing.first_due(make(initial_delay_s=delay), started, 0.9, now) == due
 
 
 @pytest.mark.parametrize(
@@ -215,16 +215,18 @@ def test_next_due_is_soon_and_on_the_grid(due: float, late: float, period: float
 
 def test_resumed_due_keeps_the_turn() -> None:
     """A restart of podsupd between two attempts moves neither."""
-    assert probing.resumed_due(make(period_s=10.0), 100.0, "pod/web", 103.0) == 110.0
+    assert probing.resumed_due(make(period_s=10.0), 100.0, 0.5, 103.0) == 110.0
 
 
 @pytest.mark.parametrize("at", [100.0, 1e6])
 def test_resumed_due_splays_what_is_overdue(at: float) -> None:
     """After a restart the probes of a full host do not all fire at once, and none waits longer than ten seconds."""
-    dues = [probing.resumed_due(make(period_s=3600.0), at, f"pod{n}/web", 9000.0) for n in range(200)]
+    dues = [probing.resumed_due(make(period_s=3600.0), at, probing.splay(f"pod{n}/web"), 9000.0) for n in range(200)]
     assert all(9000.0 <= due < 9000.0 + probing.SPLAY_CAP_S for due in dues)
     assert max(dues) - min(dues) > 0.8 * probing.SPLAY_CAP_S
-    assert dues == [probing.resumed_due(make(period_s=3600.0), at, f"pod{n}/web", 9000.0) for n in range(200)]
+    assert dues == [
+        probing.resumed_due(make(period_s=3600.0), at, probing.splay(f"pod{n}/web"), 9000.0) for n in range(200)
+    ]
 
 
 def test_fingerprint_tells_probes_apart() -> None:

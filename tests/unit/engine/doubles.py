@@ -23,6 +23,9 @@ def tools_over(seen: ObservedPod | None) -> Any:
     made.probe_memory.keep = AsyncMock()
     made.puller.fact = AsyncMock()
     made.executor.apply = AsyncMock()
+    made.files.keep = AsyncMock()
+    made.files.before = AsyncMock()
+    made.files.words = AsyncMock(return_value={})
     made.prober.verdicts.return_value = {}
     made.prober.statuses.return_value = {}
     return made

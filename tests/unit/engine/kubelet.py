@@ -2,6 +2,7 @@
 
 What happens is written as tokens "TIME WHAT" in whole seconds: an attempt (L, R, S of container web; C liveness of
 client; P of the pod), ``!`` web was started again, ``&`` client was, ``+`` web became ready, ``-`` it is not any more.
+All probes have phase 0.
 """
 
 import asyncio
@@ -78,7 +79,7 @@ class Node:
         saved = before.export("p") if before else ()
         if before:
             self.task.cancel()
-        self.scheduler = ProbeScheduler(self, self.clock, Counts(), lambda _: self.soon())
+        self.scheduler = ProbeScheduler(self, self.clock, Counts(), lambda _: self.soon(), phase=lambda _: 0.0)
         self.scheduler.restore("p", saved)
         self.task = asyncio.get_running_loop().create_task(self.scheduler.run())
         self.turn()

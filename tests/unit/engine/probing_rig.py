@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from podsupd.engine.probe_entries import Registration
 from podsupd.engine.prober import ProbeScheduler
@@ -112,8 +113,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(script: Script | None = None, **options: int) -> AsyncIterator[Bench]:
-    """Run a scheduler for the length of the block."""
+async def running(script: Script | None = None, **options: Any) -> AsyncIterator[Bench]:
+    """Run a scheduler for the length of the block; without phases, unless a test is about them."""
+    options.setdefault("phase", lambda _: 0.0)
     script, clock, counts, changes = script or Script(), LoopClock(), Counts(), list[str]()
     told: list[tuple[str, Note]] = []
     scheduler = ProbeScheduler(

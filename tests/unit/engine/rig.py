@@ -10,6 +10,7 @@ from typing import Any
 
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor
+from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.probe_memory import ProbeMemory
@@ -24,6 +25,7 @@ from podsupd.model.plan import Intent, Now, PodMemory
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeSpec, Source
 from podsupd.model.status import Event
 from podsupd.ports import Attempt, Persisted, ProbeTarget
+from podsupd.volumes import PodFolders
 from tests.fakes.libpod import FakeLibpod
 from tests.fakes.meter import CountingMeter
 from tests.fakes.objects import BUSYBOX
@@ -238,6 +240,7 @@ class Rig:
                 clock=self.clock,
                 executor=Executor(runtime, puller, self.shelters, meter, OWNER),
                 puller=puller,
+                files=FileKeeper(PodFolders(str(fake.path.parent / "files")), runtime, OWNER),
                 hooks=self.hooks,
                 prober=prober,
                 probe_memory=ProbeMemory(prober, self.state),

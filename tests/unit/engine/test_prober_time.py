@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from engine.probing_rig import LIFE, START_S, L, R, Script, running, spec_of, wanted
+from engine.probing_rig import LIFE, START_S, L, P, R, S, Script, running, spec_of, wanted
 
 from podsupd.core import probing
 from podsupd.engine.probe_entries import SavedProbe
@@ -14,17 +14,17 @@ pytestmark = pytest.mark.looptime(start=START_S)
 
 async def test_after_a_sleep_of_the_system_each_probe_runs_once_and_not_all_at_once() -> None:
     """An hour with the lid closed is not made up for by hundreds of attempts, nor by a hundred in one instant."""
-    specs = [spec_of(f"r{n}") for n in range(100)]
-    async with running() as b:
+    specs = [spec_of(f"l{n}", L) for n in range(100)]
+    async with running(phase=probing.splay) as b:
         b.scheduler.sync("web", wanted(*specs))
-        await asyncio.sleep(5)
+        await asyncio.sleep(15)
         b.script.attempts.clear()
         b.clock.slept = 3607.0
-        # The timer of 10 s tells of it.
-        await asyncio.sleep(15)
+        await asyncio.sleep(10.2)
         times = [at for _, at in b.script.attempts]
-        assert sorted(name for name, _ in b.script.attempts) == sorted(s.name for s in specs)
-        assert max(len([t for t in times if s <= t < s + 1]) for s in range(10, 20)) < 25
+        assert {name for name, _ in b.script.attempts} == {s.name for s in specs}
+        assert len(times) < 110
+        assert max(len([t for t in times if s <= t < s + 1]) for s in range(15, 25)) < 25
         assert max(b.counts.lags) < 0.1
 
 
@@ -69,19 +69,51 @@ async def test_the_wall_clock_is_not_asked() -> None:
 
 async def test_what_runs_already_is_splayed_after_a_start_without_memory() -> None:
     """A podsupd that lost its state spreads its first attempts over a full host; new containers are asked at once."""
-    async with running() as b:
+    async with running(phase=probing.splay) as b:
         for n in range(50):
             b.scheduler.sync(f"p{n}", wanted(spec_of(f"old{n}"), age=900.0))
         await asyncio.sleep(2)
         b.scheduler.sync("new", wanted(spec_of("new"), age=0.5))
-        await asyncio.sleep(8)
-        times = [at for name, at in b.script.attempts if name != "new"]
-        assert len(times) == 50
+        await asyncio.sleep(8.1)
+        times = [b.script.times(f"old{n}")[0] for n in range(50)]
         assert max(len([t for t in times if s <= t < s + 1]) for s in range(10)) < 15
         assert b.script.times("new") == [2.0]
         b.scheduler.sync("edited", wanted(spec_of("edited"), age=900.0))
         await asyncio.sleep(1)
-        assert b.script.times("edited") == [10.0]
+        assert b.script.times("edited")[0] == 10.1
+
+
+async def test_probes_of_pods_that_start_together_do_not_fire_together() -> None:
+    """A boot of a hundred pods finds each of them ready at once, and spreads their probes over the period from then."""
+    specs = [spec_of("r"), spec_of("l", L), spec_of("p", P)]
+    async with running(phase=probing.splay) as b:
+        for n in range(100):
+            b.scheduler.sync(f"p{n}", wanted(*specs))
+        await asyncio.sleep(0.5)
+        assert len(b.script.times("r")) >= 100
+        assert len([at for name, at in b.script.attempts if name != "r"]) < 30
+        await asyncio.sleep(59.4)
+        for begin in range(10, 59):
+            assert len([1 for _, at in b.script.attempts if begin <= at < begin + 1]) < 55
+        assert {round(len(b.script.times(name)), -1) for name in ("l", "p")} == {600}
+        assert 600 <= len(b.script.times("r")) <= 700
+
+
+async def test_a_phase_is_for_the_start_only() -> None:
+    """A probe comes a period after the one before, whatever its phase; only readiness' first attempt is extra."""
+    async with running(phase=lambda _: 0.25) as b:
+        b.scheduler.sync(
+            "web", wanted(spec_of("r"), spec_of("s", S), spec_of("l", L), spec_of("d", L, initial_delay_s=7))
+        )
+        await asyncio.sleep(30)
+        assert b.script.times("s") == [0.0]
+        assert b.script.times("r") == [0.0, 2.5, 12.5, 22.5]
+        assert b.script.times("l") == [2.5, 12.5, 22.5]
+        assert b.script.times("d") == [9.5, 19.5, 29.5]
+    async with running(Script({"s": "x"}), phase=lambda _: 0.25) as b:
+        b.scheduler.sync("web", wanted(spec_of("s", S)))
+        await asyncio.sleep(30)
+        assert b.script.times("s") == [30.0, 40.0, 50.0]
 
 
 async def test_an_initial_delay_goes_on_over_a_restart_of_the_daemon() -> None:

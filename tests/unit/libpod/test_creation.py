@@ -5,20 +5,11 @@ from typing import Any
 
 import pytest
 
-from podsupd.libpod import creation
+from podsupd.libpod import creation, mounts
 from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, POD_LABEL
 from podsupd.model.plan import CreateContainer, CreatePod
-from podsupd.model.spec import (
-    ContainerSpec,
-    EmptyDir,
-    HostPath,
-    PodSpec,
-    PortSpec,
-    Resources,
-    Source,
-    VolumeMount,
-    VolumeSpec,
-)
+from podsupd.model.spec import ContainerSpec, PodSpec, PortSpec, Resources, Source
+from podsupd.model.volumes import EmptyDir, HostPath, VolumeMount, VolumeSpec
 
 LABELS = {OWNER_LABEL: "me", POD_LABEL: "p", CONTAINER_LABEL: "c"}
 
@@ -132,13 +123,12 @@ def test_volumes_are_mounted_where_and_how_they_are_asked() -> None:
         {"Name": "p-data", "Dest": "/d", "Options": ["nocopy", "rw"]},
         {"Name": "p-data", "Dest": "/e", "Options": ["nocopy", "rw"]},
     ]
-    action = CreateContainer("id", pod(container, volumes=volumes), container, "1:x")
-    assert [volume.name for volume in creation.mounted_volumes(action)] == ["host", "data"]
+    assert [volume.name for volume in pod(container, volumes=volumes).mounted(container)] == ["host", "data"]
 
 
 def test_an_empty_dir_belongs_to_the_pod() -> None:
     """Its volume carries owner and pod, so that it is removed with the pod and not with one container."""
-    sent = creation.volume_body(pod(), VolumeSpec("data", EmptyDir()), LABELS)
+    sent = mounts.volume_body(pod(), VolumeSpec("data", EmptyDir()), LABELS)
     assert sent["Name"] == "p-data"
     assert sent["Label"] == {OWNER_LABEL: "me", POD_LABEL: "p"}
     assert sent["Options"] == {"o": "uid=0,gid=0"}
@@ -147,7 +137,7 @@ def test_an_empty_dir_belongs_to_the_pod() -> None:
 def test_a_memory_empty_dir_is_a_tmpfs_of_its_size() -> None:
     """Medium Memory is memory, and sizeLimit bounds it, rounded up to pages."""
     page = os.sysconf("SC_PAGE_SIZE")
-    sent = creation.volume_body(pod(), VolumeSpec("m", EmptyDir("Memory", 10 * page + 1)), LABELS)
+    sent = mounts.volume_body(pod(), VolumeSpec("m", EmptyDir("Memory", 10 * page + 1)), LABELS)
     assert sent["Options"] == {"type": "tmpfs", "device": "tmpfs", "o": "uid=0,gid=0,mode=0777,nr_blocks=11"}
-    unbounded = creation.volume_body(pod(), VolumeSpec("m", EmptyDir("Memory")), LABELS)
+    unbounded = mounts.volume_body(pod(), VolumeSpec("m", EmptyDir("Memory")), LABELS)
     assert unbounded["Options"]["o"] == "uid=0,gid=0,mode=0777"

@@ -8,7 +8,7 @@ import pytest
 
 from podsupd.errors import PodmanRejected
 from podsupd.libpod import hostpath
-from podsupd.model.spec import HostPath
+from podsupd.model.volumes import HostPath
 
 
 def test_directory_or_create_makes_one_that_others_can_read(tmp_path: Path) -> None:

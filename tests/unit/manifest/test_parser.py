@@ -13,12 +13,10 @@ from podsupd.manifest.support import TABLE
 from podsupd.model.spec import (
     BackoffSpec,
     ContainerSpec,
-    EmptyDir,
     ExecCommand,
     FailureAction,
     FailureStep,
     GrpcCheck,
-    HostPath,
     HttpExpect,
     HttpGet,
     Ladder,
@@ -35,9 +33,8 @@ from podsupd.model.spec import (
     StopStep,
     TcpSocket,
     Vantage,
-    VolumeMount,
-    VolumeSpec,
 )
+from podsupd.model.volumes import EmptyDir, HostPath, VolumeMount, VolumeSpec
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "pods.d" / "my-shared-pod.yaml"
 

@@ -14,9 +14,7 @@ from podsupd.model.sending import Ending, Fate, Reached, SignalReport, SignalReq
 from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.spec import (
     ContainerSpec,
-    EmptyDir,
     ExecCommand,
-    HostPath,
     HttpGet,
     PodSpec,
     PortSpec,
@@ -26,8 +24,6 @@ from podsupd.model.spec import (
     Source,
     TcpSocket,
     Vantage,
-    VolumeMount,
-    VolumeSpec,
 )
 from podsupd.model.status import (
     Change,
@@ -43,6 +39,7 @@ from podsupd.model.status import (
     ProbeRun,
     ProbeStatus,
 )
+from podsupd.model.volumes import EmptyDir, HostPath, VolumeMount, VolumeSpec
 
 PATH = "/etc/podsupd/pods.d/my-shared-pod.yaml"
 STARTED = 1_790_000_000.0
