@@ -263,13 +263,17 @@ def _grace(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory) 
     return pod.grace_s if mark is None or mark.grace_s is None else mark.grace_s
 
 
-def restarts(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory) -> bool:
+def restarts(pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, memory: ContainerMemory) -> bool:
     """Say whether a dead container is to be started again."""
-    death = memory.last_death
+    policy, death = pod.policy_of(spec), memory.last_death
     by_us = death is not None and death.ours and death.incarnation == container.incarnation
     # What was to run once is not run twice because its sandbox died.
     once = policy is RestartPolicy.NEVER and death is not None and death.reason == SANDBOX_REASON
     if memory.start_requested or (by_us and not once):
+        return True
+    if pod.job and memory.failures > pod.job.backoff_limit:
+        return False
+    if any(rule.holds(container.exit_code) for rule in spec.restart_rules):
         return True
     match policy:
         case RestartPolicy.ALWAYS:
@@ -316,7 +320,7 @@ def bring_up(
         return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
     if container.state.alive:
         return _go_on(pod, spec, container, mine, rule, facts, now)
-    if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
+    if container.state.dead and not restarts(pod, spec, container, mine):
         return Decision(mine)
     return _start(pod.policy_of(spec), container, mine, now)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from podsupd.model.life import Failed, Good, HookFact, HookKind, HookRun, Rollout
+from podsupd.model.life import Active, Done, Failed, Good, HookFact, HookKind, HookRun, Rollout
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
@@ -386,6 +386,8 @@ class PodMemory:
     restart_generation: int = 0
     ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
     initialized: Incarnation | None = None
+    active: Active | None = None
+    done: Done | None = None
     good: Good | None = None
     rollout: Rollout | None = None
     failed: Failed | None = None
