@@ -11,6 +11,7 @@ from pathlib import Path
 from podsupd import __version__, log
 from podsupd.configdir import ManifestDirectory
 from podsupd.core.desired import restore
+from podsupd.core.registries import login
 from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
@@ -129,7 +130,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         TracefsTracer(held.owner_id), ProcLook(), edges.history, edges.meter, held.owner_id, settings.signals.tracer
     )
     fleet = Fleet(persisted, stopping)
-    puller = Puller(edges.runtime, edges.clock, fleet.poke_all)
+    puller = Puller(edges.runtime, edges.clock, fleet.poke_all, lambda image: login(fleet.desired.pods.values(), image))
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod, tell=events.note)
     hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)

@@ -103,6 +103,15 @@ def check(
     return command.check(paths)
 
 
+@app.command("manifest-fields", hidden=True)
+@_answers
+def manifest_fields() -> None:
+    """Print the page of every field of a manifest and what is made of it: docs/manifests.md."""
+    from podsupd.manifest.document import page  # noqa: PLC0415
+
+    sys.stdout.write(page())
+
+
 @app.command(rich_help_panel="Manifests")
 @_answers
 def plan(*, output: Output = Format.TABLE, socket: Socket = None) -> None:

@@ -7,7 +7,14 @@ from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest, pod_digest, resources_of
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
-from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.observed import (
+    CONTAINER_LABEL,
+    DIGEST_LABEL,
+    POD_IP_LABEL,
+    ContainerState,
+    ObservedContainer,
+    ObservedPod,
+)
 from podsupd.model.plan import (
     Action,
     ContainerMemory,
@@ -178,6 +185,7 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozen
         for image in (spec.reference, *mounted_images(want, spec))
         if spec.name not in found
         or changed_fields(found[spec.name].label(DIGEST_LABEL), container_digest(want, spec))
+        or (seen is not None and _readdressed(seen, found[spec.name]))
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
     )
 
@@ -284,6 +292,12 @@ def restarts(pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, me
             return False
 
 
+def _readdressed(seen: ObservedPod, container: ObservedContainer) -> tuple[str, ...]:
+    """Say that a container was told an address which the pod has no more (its infra container was started again)."""
+    told = container.label(POD_IP_LABEL)
+    return ("status.podIP",) if told and seen.ip and told != seen.ip else ()
+
+
 def bring_up(
     pod: PodSpec,
     spec: ContainerSpec,
@@ -304,7 +318,9 @@ def bring_up(
     exiting = _until_recorded(container, mine, facts, now)
     if exiting:
         return exiting
-    changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec))
+    changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec)) or _readdressed(
+        seen, container
+    )
     # What could not be made anew runs on: a ConfigMap that went takes nothing down.
     if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.

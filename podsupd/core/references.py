@@ -28,6 +28,8 @@ def referred(pod: PodSpec) -> Iterator[Reference]:
         for of in (*container.env_from, *(value for _, value in container.env)):
             if isinstance(of, EnvFrom | KeyRef):
                 yield Reference(of.kind, of.name, place, of.optional)
+    for index, name in enumerate(pod.pull_secrets):
+        yield Reference(ObjectKind.SECRET, name, f"spec.imagePullSecrets[{index}]")
     for index, volume in enumerate(pod.volumes):
         place = f"spec.volumes[{index}]"
         if isinstance(volume.source, ClaimVolume):

@@ -9,6 +9,7 @@ from podsupd.core.backoff import crash_delay
 from podsupd.engine.tasks import TaskPool
 from podsupd.errors import PodmanError
 from podsupd.model.plan import ImageFact, ImageState, Note
+from podsupd.model.references import Login
 from podsupd.model.spec import BackoffSpec
 from podsupd.ports import Clock, Runtime
 
@@ -22,9 +23,19 @@ FOUND_FOR_S = 1.0
 
 
 class Puller:
-    """Knows which images are at hand and owns the pulls. on_change is called when a fact changed."""
+    """Knows which images are at hand and owns the pulls. on_change is called when a fact changed.
 
-    def __init__(self, runtime: Runtime, clock: Clock, on_change: Callable[[], None]) -> None:
+    login: who to be for pulling an image, by the pods that want it now.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        clock: Clock,
+        on_change: Callable[[], None],
+        login: Callable[[str], Login | None] = lambda _image: None,
+    ) -> None:
+        self._login = login
         self._runtime = runtime
         self._clock = clock
         self._on_change = on_change
@@ -90,7 +101,7 @@ class Puller:
         start = self._clock.now().boottime
         shown = start
         try:
-            async for line in self._runtime.pull(image):
+            async for line in self._runtime.pull(image, self._login(image)):
                 if self._clock.now().boottime - shown >= PROGRESS_EVERY_S:
                     shown = self._clock.now().boottime
                     logger.info("pulling", image=image, progress=line.strip())

@@ -52,7 +52,10 @@ HTTP_SERVER_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. operation: the metric's label. what: VERB OBJECT of error messages. path: below API, quoted."""
+    """One request. operation: the metric's label. what: VERB OBJECT of error messages. path: below API, quoted.
+
+    headers: may hold a password, so they are not shown.
+    """
 
     operation: str
     what: str
@@ -60,6 +63,7 @@ class Call:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def url(self) -> URL:
@@ -135,7 +139,9 @@ class Connection:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeout_s, sock_read=read_timeout_s)
         try:
-            async with self._open().request(call.method, call.url, json=call.body, timeout=timeout) as response:
+            async with self._open().request(
+                call.method, call.url, json=call.body, headers=call.headers, timeout=timeout
+            ) as response:
                 if response.status >= HTTP_BAD_REQUEST:
                     _refuse(call, response.status, await response.read())
                 yield response
@@ -150,7 +156,7 @@ class Connection:
         began = time.monotonic()
         failed = True
         try:
-            async with self._open().request(call.method, call.url, json=call.body) as response:
+            async with self._open().request(call.method, call.url, json=call.body, headers=call.headers) as response:
                 body = await response.read()
             if response.status >= HTTP_BAD_REQUEST:
                 _refuse(call, response.status, body)

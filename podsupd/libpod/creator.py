@@ -10,6 +10,7 @@ from podsupd.errors import PodmanRejected
 from podsupd.libpod import creation, facts, hostpath, mounts, security
 from podsupd.libpod.connection import Call, Connection
 from podsupd.libpod.mounts import Ground
+from podsupd.model.observed import POD_IP_LABEL
 from podsupd.model.plan import CreateContainer
 from podsupd.model.references import PodFacts
 from podsupd.model.spec import ContainerSpec, PodSpec
@@ -37,6 +38,8 @@ class Creator:
         known = await self._facts(action.pod_id, action.container)
         sources = await self._sources(action, labels, known)
         message = files.message_file(self._files, action.pod.name, action.container.name) if self._files else ""
+        if known and known.pod_ips and facts.asks_for_ip(action.container):
+            labels = {**labels, POD_IP_LABEL: known.pod_ips[0]}
         body = creation.container_body(action, labels, Ground(known, image_user, sources, message))
         call = Call("create_container", what, "POST", "containers/create", body=body)
         return await self._podman.get(call, lambda doc: str(doc["Id"]))

@@ -1,6 +1,7 @@
 """ports.Runtime over libpod's REST API."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ from podsupd.model.observed import (
     RuntimeInfo,
 )
 from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.references import Login
 from podsupd.model.spec import Resources
 from podsupd.ports import Meter
 
@@ -215,10 +217,15 @@ class LibpodRuntime:
 
     # What flows.
 
-    async def pull(self, reference: str) -> AsyncIterator[str]:
-        """Pull an image, yielding progress lines; PodmanRejected with the registry's word when it fails."""
+    async def pull(self, reference: str, login: Login | None = None) -> AsyncIterator[str]:
+        """Pull an image, yielding progress lines; PodmanRejected with the registry's word when it fails.
+
+        login: who to be there; without one Podman's own auth.json is asked.
+        """
         what = f"pull image {reference}"
-        call = Call("pull", what, "POST", "images/pull", {"reference": reference, "quiet": "false"})
+        call = Call(
+            "pull", what, "POST", "images/pull", {"reference": reference, "quiet": "false"}, headers=_auth(login)
+        )
         began, failed = time.monotonic(), True
         try:
             async with self._podman.stream(call, read_timeout_s=PULL_SILENCE_S) as response:
@@ -307,6 +314,13 @@ class LibpodRuntime:
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             finally:
                 os.close(pidfd)
+
+
+def _auth(login: Login | None) -> dict[str, str]:
+    if login is None:
+        return {}
+    text = json.dumps({"username": login.user, "password": login.password})
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(text.encode()).decode()}
 
 
 def _shaped(what: str, pod: Json, containers: list[Json]) -> ObservedPod:

@@ -85,6 +85,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
             StopScope(rules.stop.scope),
             tuple(StopStep(step.signal, step.seconds) for step in rules.stop.sequence),
         ),
+        pull_secrets=tuple(secret.name for secret in pod.spec.image_pull_secrets if secret.name),
         security=pod_security(pod.spec.security_context),
         network=network(pod),
         init_containers=inits,

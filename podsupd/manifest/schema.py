@@ -193,6 +193,12 @@ class Container(Model):
     restart_policy_rules: Annotated[list[RestartRule], Field(max_length=20)] = []
 
 
+class LocalObject(Model):
+    """An object by its name; an empty one is passed over, as in Kubernetes."""
+
+    name: str = ""
+
+
 class Spec(Model):
     """The spec of a Pod."""
 
@@ -203,6 +209,7 @@ class Spec(Model):
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30
     share_process_namespace: bool = False
+    image_pull_secrets: list[LocalObject] = []
     security_context: PodSecurityContext = PodSecurityContext()
     host_network: bool = False
     host_pid: bool = Field(default=False, alias="hostPID")

@@ -99,7 +99,7 @@ _POD_SPEC = {
     **_ignored("serviceAccount serviceAccountName", "there is no API server to have an account with", "default"),
     **_ignored("automountServiceAccountToken", "there is no API server to have an account with", True, False),
     **_ignored("enableServiceLinks", "there are no Services", True, False),
-    **_ignored("imagePullSecrets:LocalObjectReference*", "Podman's own auth.json holds the registries' credentials"),
+    **_supported("imagePullSecrets:LocalObjectReference*"),
     **_ignored("readinessGates:PodReadinessGate*", "nobody could set the conditions"),
     **_ignored("os:PodOS", "the pod runs on this host's Linux", {"name": "linux"}),
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
@@ -218,6 +218,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "SELinuxOptions": _supported("level role type user"),
     "SeccompProfile": _supported("localhostProfile type"),
     "Sysctl": _supported("name value"),
+    "LocalObjectReference": _supported("name"),
     "HostAlias": _supported("hostnames ip"),
     "PodDNSConfig": _supported("nameservers options:PodDNSConfigOption* searches"),
     "PodDNSConfigOption": _supported("name value"),
@@ -341,7 +342,6 @@ _INNER = {
     "WindowsSecurityContextOptions": "gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName",
     "VolumeDevice": "devicePath name",
     "EvictionResponder": "name priority",
-    "LocalObjectReference": "name",
     "PodOS": "name",
     "PodReadinessGate": "conditionType",
     "PodResourceClaim": "name resourceClaimName resourceClaimTemplateName",
@@ -391,7 +391,7 @@ _INNER = {
     "VsphereVirtualDiskVolumeSource": "fsType storagePolicyID storagePolicyName volumePath",
     "PersistentVolumeClaimStatus": (
         "accessModes allocatedResourceStatuses allocatedResources capacity conditions currentVolumeAttributesClassName "
-        "modifyVolumeStatus phase"
+        "healthStatus modifyVolumeStatus phase"
     ),
     "PodStatus": (
         "allocatedResources conditions containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus "

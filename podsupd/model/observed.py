@@ -6,6 +6,8 @@ from enum import StrEnum
 
 OWNER_LABEL = "podsupd.io/owner"
 POD_LABEL = "podsupd.io/pod"
+POD_IP_LABEL = "podsupd.io/pod-ip"
+"""The pod's address that a container was told by its environment."""
 CONTAINER_LABEL = "podsupd.io/container"
 DIGEST_LABEL = "podsupd.io/digest"
 SOURCE_LABEL = "podsupd.io/source"

@@ -74,6 +74,14 @@ class EnvFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A user of a registry, of a Secret that a pod names under imagePullSecrets."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
     """What a reference may name that only the host knows, when a container is created.
 

@@ -325,6 +325,7 @@ class PodSpec:
     backoff: BackoffSpec = BackoffSpec()
     stop: StopSpec = StopSpec()
     objects: tuple[ObjectSpec, ...] = ()
+    pull_secrets: tuple[str, ...] = ()
     security: PodSecurity = field(default_factory=PodSecurity)
     network: Network = field(default_factory=Network)
     after: tuple[str, ...] = ()

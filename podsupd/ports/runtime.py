@@ -5,6 +5,7 @@ from typing import Protocol
 
 from podsupd.model.observed import ExecResult, LogLine, ObservedPod, Relist, RuntimeEvent, RuntimeInfo
 from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.references import Login
 from podsupd.model.spec import Resources
 
 
@@ -63,8 +64,11 @@ class Runtime(Protocol):
         """Return the id of a local image, None when it is absent."""
         ...
 
-    def pull(self, reference: str) -> AsyncIterator[str]:
-        """Pull an image, yielding progress lines; PodmanRejected with the registry's word when it fails."""
+    def pull(self, reference: str, login: Login | None = None) -> AsyncIterator[str]:
+        """Pull an image, yielding progress lines; PodmanRejected with the registry's word when it fails.
+
+        login: who to be there; without one Podman's own auth.json is asked.
+        """
         ...
 
     def events(self) -> AsyncIterator[RuntimeEvent]:

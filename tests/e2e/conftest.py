@@ -66,9 +66,9 @@ def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """Run a registry."""
-    made = Registry(tmp_path)
+def registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Registry]:
+    """Run a registry; with the parameter True it is closed to whoever is not the user team."""
+    made = Registry(tmp_path, closed=getattr(request, "param", False))
     made.start()
     yield made
     made.stop()

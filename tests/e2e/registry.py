@@ -27,7 +27,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
 class Registry:
     """Debian's docker-registry with a storage of its own; ``stop`` takes it offline, ``start`` brings it back."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, closed: bool = False) -> None:
+        """closed: only the user ``team`` with the password ``secret`` may do anything."""
+        self._as = ("--creds", "team:secret") if closed else ()
         self.port = free_port()
         self.host = f"localhost:{self.port}"
         self._root = root
@@ -39,6 +41,10 @@ storage: {{filesystem: {{rootdirectory: {root}/storage}}}}
 http: {{addr: "127.0.0.1:{self.port}"}}
 """
         )
+        if closed:
+            (root / "htpasswd").write_text("team:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n")
+            with self._config.open("a") as config:
+                config.write(f"auth: {{htpasswd: {{realm: podsupd, path: {root}/htpasswd}}}}\n")
         self.trust = root / "registries.conf"
         self.trust.write_text(f'[[registry]]\nlocation = "{self.host}"\ninsecure = true\n')
 
@@ -60,7 +66,7 @@ http: {{addr: "127.0.0.1:{self.port}"}}
         recipe = self._root / "Containerfile"
         recipe.write_text(f"FROM docker.io/library/busybox:latest\nLABEL marker={marker}\n")
         podman("build", "-q", "--pull=never", "-t", reference, "-f", str(recipe), str(self._root))
-        podman("push", "-q", "--tls-verify=false", reference)
+        podman("push", "-q", "--tls-verify=false", *self._as, reference)
         podman("rmi", "-f", reference)
         return reference
 

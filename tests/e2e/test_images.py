@@ -1,5 +1,7 @@
 """Images from a real registry: pulled when missing, with a word about it, and never at the cost of what runs."""
 
+import json
+
 import pytest
 from e2e.harness import Daemon, podman, until
 from e2e.registry import Registry
@@ -75,3 +77,19 @@ def test_pull_policy_always_takes_what_the_registry_has_now(
     registry.push(f"{name}:1", "newest")
     podman("rm", "-f", "-t", "0", f"{name}-main")
     until(lambda: marker(witness, f"{name}-main") == "newest", "the newest image in place", 40)
+
+
+@pytest.mark.parametrize("registry", [True], indirect=True)
+def test_a_pull_secret_opens_a_closed_registry(
+    registry: Registry, supervised: Daemon, witness: PodmanClient, name: str
+) -> None:
+    """A Secret of the directory that a pod names under imagePullSecrets is its login, as on a cluster."""
+    image = registry.push(f"{name}:1", "private")
+    text = POD.format(name=name, image=image, policy="IfNotPresent")
+    supervised.write("p.yaml", text.replace("spec:", "spec:\n  imagePullSecrets: [{name: pull}]", 1))
+    until(lambda: supervised.events(name, "Failed"), "the refusal told")
+    auths = {"auths": {registry.host: {"username": "team", "password": "secret"}}}
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: pull}\ntype: kubernetes.io/dockerconfigjson\nstringData:\n"
+    supervised.write("s.yaml", f"{secret}  .dockerconfigjson: '{json.dumps(auths)}'\n")
+    supervised.wait_pod(name, 90)
+    assert marker(witness, f"{name}-main") == "private"

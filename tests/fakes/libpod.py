@@ -58,6 +58,7 @@ class FakeLibpod(Objects):
         self.updates: list[tuple[str, dict[str, Any]]] = []
         self.done: list[tuple[str, str]] = []
         self.faults: dict[str, Fault] = {}
+        self.logins: list[str] = []
         self.run: Callable[[str, list[str]], tuple[int, str, str] | None] = lambda _name, _command: (0, "", "")
         self._execs: dict[str, Doc] = {}
         self._runner: web.AppRunner | None = None
@@ -283,6 +284,8 @@ class FakeLibpod(Objects):
 
     async def _pull(self, request: web.Request) -> web.StreamResponse:
         reference = request.query["reference"]
+        if "X-Registry-Auth" in request.headers:
+            self.logins.append(request.headers["X-Registry-Auth"])
         lines: list[Doc] = [{"stream": f"Trying to pull {reference}...\n"}]
         if reference in self.registry:
             self.images[reference] = hashlib.sha256(reference.encode()).hexdigest()

@@ -7,6 +7,7 @@ from core.world import CLIENT, POD, WEB, World, kinds
 
 from podsupd.core.desired import settle
 from podsupd.model.desired import DirectoryScan, FileState, FileStatus, ParsedFile, ScannedFile
+from podsupd.model.observed import POD_IP_LABEL
 from podsupd.model.plan import CreateContainer
 from podsupd.model.references import EnvFrom, KeyRef, ObjectKind, ObjectSpec
 from podsupd.model.spec import PodSpec
@@ -177,3 +178,18 @@ def test_a_changed_value_makes_only_its_container_anew() -> None:
     world.settle()
     assert [a.container.name for a in world.done if isinstance(a, CreateContainer)] == ["web"]
     assert world.named("client").incarnation == neighbour
+
+
+def test_a_container_that_was_told_another_address_is_made_anew() -> None:
+    """After the pod's network was made anew a variable of status.podIP is right again."""
+    world = World()
+    world.settle()
+    assert world.seen is not None
+    web = world.named("web")
+    world.seen = replace(world.seen, ip="10.88.0.9")
+    world.change(web.id, lambda c: replace(c, labels={**c.labels, POD_IP_LABEL: "10.88.0.9"}))
+    assert world.settle().settled
+    world.done.clear()
+    world.seen = replace(world.seen, ip="10.88.0.10")
+    world.settle()
+    assert [a.container.name for a in world.done if isinstance(a, CreateContainer)] == ["web"]

@@ -1,14 +1,18 @@
 """What only a fake can show of the Runtime: races, streams that break, pulls that succeed."""
 
 import asyncio
+import base64
+import json
 from dataclasses import replace
 
 import pytest
 
 from podsupd.errors import PodmanConflict, PodmanRejected, PodmanUnavailable
 from podsupd.libpod import LibpodRuntime
+from podsupd.libpod.connection import Call
 from podsupd.model.observed import OWNER_LABEL, ContainerState, ObservedPod
 from podsupd.model.plan import CreateContainer, CreatePod
+from podsupd.model.references import Login
 from podsupd.model.spec import ContainerSpec, PodSpec, Source
 from tests.fakes.libpod import FakeLibpod, Fault
 from tests.fakes.meter import CountingMeter
@@ -155,3 +159,15 @@ async def test_twenty_pods_are_listed(runtime: LibpodRuntime) -> None:
     assert len(relist.pods) == 20
     assert len(relist.names) == 60
     assert {c.state for pod in relist.pods for c in pod.containers} == {ContainerState.RUNNING}
+
+
+async def test_a_login_is_sent_with_the_pull_and_not_shown(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """The registry learns who asks, and nobody who reads our errors or debugging output does."""
+    reference = "quay.io/x/private:1"
+    fake.registry.add(reference)
+    lines = [line async for line in runtime.pull(reference, Login("team", "s3cret"))]
+    assert lines[-1] == "Writing manifest"
+    (sent,) = fake.logins
+    assert json.loads(base64.urlsafe_b64decode(sent)) == {"username": "team", "password": "s3cret"}
+    call = Call("pull", "pull it", "POST", "images/pull", headers={"X-Registry-Auth": sent})
+    assert sent not in repr(call)
