@@ -149,7 +149,7 @@ async def test_what_follows_is_an_event_a_metric_and_a_condition(
 
 
 async def test_a_life_that_is_over_when_its_signal_is_read_is_judged(ruled: Rig) -> None:
-    """On a busy machine a container died and lives anew before the trace is read: what followed is known all the same."""
+    """On a busy machine a container lives anew before its signal is read: what followed is known as well."""
     at = time.monotonic_ns()
     ruled.die(0)
     again = [replace(c, pid=99, started_at="t2") for c in ruled.seen.containers]
