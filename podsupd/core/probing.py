@@ -153,6 +153,8 @@ def second_due(spec: ProbeSpec, due: float, phase: float, now: float) -> float:
     As after the kubelet's extra attempt at a container's start, that may come sooner than a period later. Not for
     startup: its failures are counted against the time that a container has to start.
     """
+    # The attempt may have come a hair before its time, which is no reason for another one at its time.
+    now = max(now, due)
     if spec.type is ProbeType.READINESS:
         due = splayed_due(spec, phase, due) - spec.period_s
     return next_due(spec, due, now)

@@ -263,7 +263,7 @@ class Rig:
     async def until(self, true: Callable[[], object], what: str) -> None:
         """Wait until something is true; every change of a worker's picture is a reason to look."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not _holds(true):
                     self._changed.clear()
                     await self._changed.wait()
@@ -290,7 +290,7 @@ class Rig:
 
     async def quiet(self) -> None:
         """Wait until every worker has looked and none is to look again."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.poked() or not all(self.settled(name) for name in self.fleet.workers):
                 await asyncio.sleep(0)
 

@@ -17,7 +17,7 @@ from tests.fakes.libpod import Fault
 
 BEFORE = pod("p", "one", "two", grace_s=1.0)
 AFTER = replace(BEFORE, containers=(BEFORE.containers[0], replace(BEFORE.containers[1], command=("sleep", "2"))))
-AT_ONCE = 12
+AT_ONCE = 6
 
 KINDS: dict[str, Callable[[int], Fault]] = {
     "refused": lambda n: Fault(status=500, cause="no space left on device", message="no space left", after=n),
@@ -35,7 +35,7 @@ async def relisting(rig: Rig) -> None:
     while True:
         with suppress(PodmanError):
             await rig.relist()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.25)
 
 
 async def live(rig: Rig) -> None:

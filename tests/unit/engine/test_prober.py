@@ -6,7 +6,7 @@ from dataclasses import replace
 import looptime
 import pytest
 from engine.probing_rig import LATER, LIFE, START_S, L, P, R, S, Script, running, spec_of, wanted
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from podsupd.core import probing
@@ -288,6 +288,7 @@ async def test_a_cancelled_run_leaves_no_attempt() -> None:
     takes=st.floats(0, 0.9),
     pokes=st.lists(st.floats(0.01, 30), max_size=8),
 )
+@example(period=1.0, delay=0.001, takes=0.0, pokes=[])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_drift_whatever_pokes_the_loop(period: float, delay: float, takes: float, pokes: list[float]) -> None:
     """However often the loop is woken, attempts come at start + delay + n periods."""
