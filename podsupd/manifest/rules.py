@@ -202,6 +202,10 @@ class Rules:
                 if field == "readinessProbe" and container[field].get("terminationGracePeriodSeconds") is not None:
                     what = "must not be set for a readinessProbe: its failure ends nothing"
                     self._error((*path, field, "terminationGracePeriodSeconds"), what)
+        if container.get("restartPolicyRules") and not container.get("restartPolicy"):
+            self._error(
+                (*path, "restartPolicyRules"), "rules are for a container with a restartPolicy of its own: add one"
+            )
         lifecycle = _mapping(container.get("lifecycle"))
         for field in HOOKS:
             if isinstance(lifecycle.get(field), dict):
