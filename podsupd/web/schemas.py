@@ -370,6 +370,7 @@ SCHEMAS: dict[str, Json] = {
                         "path": _STRING,
                         "state": {"enum": ["Loaded", "Invalid", "Pending", "Missing", "Held"]},
                         "pods": _list(_STRING),
+                        "objects": _list(_object({"kind": _STRING, "name": _STRING})),
                         "lastGoodUsed": _BOOLEAN,
                         "errors": _list(_ref("FileProblem")),
                         "warnings": _list(_ref("FileProblem")),

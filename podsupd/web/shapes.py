@@ -217,6 +217,7 @@ def _file(value: DesiredFile) -> Json:
         "path": value.path,
         "state": value.state.value,
         "pods": [p.name for p in value.pods],
+        "objects": [{"kind": o.kind.value, "name": o.name} for o in value.objects],
         "lastGoodUsed": value.last_good_used,
         "errors": [_problem(p) for p in value.errors],
         "warnings": [_problem(p) for p in value.warnings],

@@ -59,6 +59,7 @@ class FakeLibpod(Objects):
         self.done: list[tuple[str, str]] = []
         self.faults: dict[str, Fault] = {}
         self.logins: list[str] = []
+        self.warnings: list[str] = []
         self.run: Callable[[str, list[str]], tuple[int, str, str] | None] = lambda _name, _command: (0, "", "")
         self._execs: dict[str, Doc] = {}
         self._runner: web.AppRunner | None = None
@@ -237,7 +238,7 @@ class FakeLibpod(Objects):
         doc |= {"ImageName": body["image"], "Image": self.images[body["image"]]}
         doc["Config"]["StopTimeout"] = body.get("stop_timeout", 10)
         self._tell("container", "create", doc["Id"], {"name": doc["Name"], "podId": doc["Pod"]})
-        return web.json_response({"Id": doc["Id"], "Warnings": []}, status=201)
+        return web.json_response({"Id": doc["Id"], "Warnings": self.warnings}, status=201)
 
     async def _inspect_container(self, request: web.Request) -> web.Response:
         return web.json_response(self._find(self.containers, request.match_info["name"]))

@@ -37,6 +37,11 @@ def run(*command: str) -> str:
     return done.stdout.strip()
 
 
+def infra_of(pod: str) -> str:
+    """Return the id of a pod's infra container."""
+    return run("podman", "pod", "inspect", pod, "--format", "{{.InfraContainerID}}").strip()
+
+
 def inspect(name: str) -> dict[str, Any]:
     """Return Podman's view of a container."""
     seen: dict[str, Any] = json.loads(run("podman", "inspect", "--type=container", name))[0]
@@ -66,7 +71,7 @@ def infra() -> Iterator[str]:
     run("podman", "pod", "create", "--replace", "--name", POD, "--share", "net,pid")
     run("podman", "run", "-d", "--pod", POD, "--name", f"{POD}-web", NGINX)
     run("podman", "run", "-d", "--pod", POD, "--name", f"{POD}-client", BUSYBOX, "sleep", "100000")
-    yield run("podman", "pod", "inspect", POD, "--format", "{{.InfraContainerID}}").strip()
+    yield infra_of(POD)
     run("podman", "pod", "rm", "--force", "--time=0", POD)
 
 
@@ -255,7 +260,7 @@ async def test_a_dead_pod_is_no_verdict_and_is_let_go(prober: ProbeRunner) -> No
     run("podman", "pod", "create", "--replace", "--name", pod, "--share", "net,pid")
     try:
         run("podman", "run", "-d", "--pod", pod, "--name", f"{pod}-c", BUSYBOX, "sleep", "1000")
-        target = target_of(f"{pod}-c", json.loads(run("podman", "pod", "inspect", pod))["InfraContainerID"])
+        target = target_of(f"{pod}-c", infra_of(pod))
         namespace = str(Path(f"/proc/{target.netns_pid}/ns/net").readlink())
         assert not (await prober.attempt(probe(TcpSocket(80)), target)).successful
     finally:
