@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from podsupd.manifest import schema
+from podsupd.manifest import schema, signal_schema
 from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.convert_volumes import mount, volume
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
@@ -90,6 +90,7 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         network=network(pod),
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
+        signals=signal_schema.policy(rules.signals),
         update=_update(rules.update),
         active_deadline_s=float(pod.spec.active_deadline_seconds) if pod.spec.active_deadline_seconds else None,
     )

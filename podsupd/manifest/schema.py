@@ -13,6 +13,7 @@ from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quanti
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.security_schema import HostAlias, PodDNSConfig, PodSecurityContext, SecurityContext
+from podsupd.manifest.signal_schema import Signals
 from podsupd.manifest.volume_schema import Volume, VolumeMount
 
 
@@ -327,6 +328,7 @@ class PolicySpec(Model):
     probes: list[PolicyProbe] = []
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
+    signals: Signals = Signals()
     after: list[PodName] = []
     update: Update | None = None
 

@@ -149,8 +149,8 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after update:PolicyUpdate"),
-    **_later("signals", _REMOVE),
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
+    **_supported("signals:PolicySignals update:PolicyUpdate"),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -304,6 +304,10 @@ TABLE: dict[str, dict[str, Field]] = {
     "PolicyUpdate": _supported("minHealthySeconds progressDeadlineSeconds rollback"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
+    "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpectation*"),
+    "PolicyForward": _supported("container signal to:PolicyForwardTarget*"),
+    "PolicyForwardTarget": _supported("container signal"),
+    "PolicyExpectation": _supported("container signal exits withinSeconds exitCode"),
     "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
 }
 

@@ -289,7 +289,7 @@ class Death:
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
     words: its own last words (terminationMessagePath), which stand for the message where there are any.
     cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``), and its
-    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known.
+    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known. cause_signal: that signal's name.
     """
 
     incarnation: Incarnation
@@ -302,6 +302,7 @@ class Death:
     ours: bool = False
     cause: str = ""
     sender_origin: str = ""
+    cause_signal: str = ""
     words: str = ""
 
 

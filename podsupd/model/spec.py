@@ -7,6 +7,7 @@ from enum import StrEnum
 from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
 from podsupd.model.security import PodSecurity, Security
+from podsupd.model.signal_policy import SignalPolicy
 from podsupd.model.volumes import VolumeMount, VolumeSpec
 
 
@@ -329,6 +330,7 @@ class PodSpec:
     security: PodSecurity = field(default_factory=PodSecurity)
     network: Network = field(default_factory=Network)
     after: tuple[str, ...] = ()
+    signals: SignalPolicy = field(default_factory=SignalPolicy)
     init_containers: tuple[ContainerSpec, ...] = ()
     update: UpdateSpec | None = None
     active_deadline_s: float | None = None
