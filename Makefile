@@ -3,10 +3,10 @@ VENV   := .venv
 PREFIX ?= /opt/podsupd
 DESTDIR ?=
 
-.PHONY: help run test setup images check lint format bench lock install uninstall clean
+.PHONY: help run test setup images podman5 check lint format bench lock install uninstall clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: ## set up, then the daemon in the foreground on config/, with the example pod
 	@scripts/setup
@@ -23,6 +23,9 @@ setup: ## install what is missing: packages (apt), .venv (pip, by hash), a Podma
 
 images: ## have the example's images: pulled, or made here where there is no registry
 	@images/build
+
+podman5: setup images ## every test that needs Podman, on Podman 5.4 in a Debian 13 of its own (some ten minutes)
+	@scripts/with-podman tests/hosts/on-podman5 -n 2 --dist loadgroup $(or $(ARGS),tests/podman tests/e2e)
 
 check: setup images lint ## everything that has to pass before a commit
 	@scripts/test

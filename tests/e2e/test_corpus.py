@@ -265,3 +265,17 @@ spec:
     assert not folder.exists()
     mountpoint = podman("volume", "inspect", "--format", "{{.Mountpoint}}", name)
     assert (Path(mountpoint) / "x").read_text() == "kept\n"
+
+
+def test_files_are_there_again_after_a_reboot(corpus: Corpus) -> None:
+    """A reboot empties /run: the files are written before a container that mounts them is started again."""
+    daemon, pod = corpus.daemon, f"{corpus.prefix}fsgroup"
+    daemon.wait_pod(pod, 90)
+    before = daemon.container(pod, "main")["containerID"]
+    daemon.stop()
+    podman("kill", f"{pod}-main")
+    podman("wait", f"{pod}-main")
+    shutil.rmtree(daemon.root / "volumes" / pod)
+    daemon.start()
+    until(lambda: daemon.ready(pod) and run_in(f"{pod}-main", ["cat /secret/password"]) == ["s3cret"], "it again", 90)
+    assert daemon.container(pod, "main")["containerID"] == before
