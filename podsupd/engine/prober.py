@@ -6,24 +6,28 @@ wants probed; verdicts are data that its next plan reads.
 
 import asyncio
 import heapq
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 
 from podsupd import log
-from podsupd.core import probing, shedding
+from podsupd.core import probing
 from podsupd.core.probing import Result
-from podsupd.core.shedding import Load
+from podsupd.engine.lanes import Lane
 from podsupd.engine.probe_entries import Entry, Pod, Registration, SavedProbe
-from podsupd.engine.tasks import TaskPool, pause
+from podsupd.engine.tasks import pause
 from podsupd.errors import ProbeUnrunnable
 from podsupd.model.plan import Note, Now, Verdict
+from podsupd.model.spec import ExecCommand
 from podsupd.model.status import Condition, ProbeStatus
 from podsupd.ports import Clock, Meter, Prober
 
 logger = log.get("prober")
 
-MAX_ATTEMPTS = 64  # sockets and processes that a probe storm may hold at once
+MAX_ATTEMPTS = 64  # sockets that a probe storm may hold at once
+# An exec takes 40 ms of a core: more of them at once would only make each other late, and time out.
+MAX_EXECS = 2 * (os.cpu_count() or 1)
 LONGEST_WAIT_S = 60.0  # the loop's timers stand still while the system sleeps: look at the clock at least this often
 EARLY_S = 0.001  # uvloop's timers are whole milliseconds: what is due within one is due, or the loop would spin
 CLEANUP_S = 10.0  # what an attempt may take beyond its timeout (killing what an exec started) before it is given up
@@ -46,6 +50,7 @@ class ProbeScheduler:
         *,
         tell: Callable[[str, Note], None] = lambda _pod, _note: None,
         max_attempts: int = MAX_ATTEMPTS,
+        max_execs: int = MAX_EXECS,
         phase: Callable[[str], float] = probing.splay,
     ) -> None:
         self._prober = prober
@@ -54,14 +59,12 @@ class ProbeScheduler:
         self._on_change = on_change
         self._tell = tell
         self._phase = phase
-        self._max_attempts = max_attempts
-        self._pool = TaskPool(max_attempts)
+        self._dials = Lane("probes over the network", max_attempts)
+        self._execs = Lane("probes by exec", max_execs)
         self._pods: dict[str, Pod] = {}
         self._heap: list[tuple[float, int, Entry]] = []
-        self._waiting: list[tuple[int, Entry]] = []
         self._tickets = count(1)
         self._poke = asyncio.Event()
-        self._load = Load()
         at = clock.now()
         self._began, self._slept = at.boottime, at.slept
 
@@ -121,15 +124,16 @@ class ProbeScheduler:
                 wait_s = LONGEST_WAIT_S if upcoming is None else upcoming - self._now()
                 await pause(self._poke, min(max(wait_s, 0.0), LONGEST_WAIT_S))
         finally:
-            await self._pool.close()
+            for lane in (self._dials, self._execs):
+                await lane.pool.close()
 
     @property
     def condition(self) -> Condition:
         """Say whether there is room for every attempt in its time."""
-        if not self._load.overloaded:
+        troubles = [lane.trouble for lane in (self._dials, self._execs) if lane.trouble]
+        if not troubles:
             return Condition("ProbesOnTime", "True")
-        message = f"probes are {self._load.stretch:.1f} times as far apart as their periods: the host is too busy"
-        return Condition("ProbesOnTime", "False", "Overloaded", message)
+        return Condition("ProbesOnTime", "False", "Overloaded", "; ".join(troubles))
 
     def _entries(self, pod: str) -> Mapping[str, Entry]:
         held = self._pods.get(pod)
@@ -178,7 +182,7 @@ class ProbeScheduler:
     def _start_due(self) -> float | None:
         """Start every attempt that is due while there is room; return when the next one is, None when none is.
 
-        With no room the end of an attempt pokes the loop, so that is None too.
+        For what waits for room the end of an attempt pokes the loop.
         """
         at = self._clock.now()
         if at.slept - self._slept > SLEPT_S:
@@ -190,39 +194,28 @@ class ProbeScheduler:
             if not entry.gone and entry.ticket == ticket:
                 if due > now + EARLY_S:
                     break
-                self._waiting.append((ticket, entry))
+                self._lane(entry).offer(ticket, entry)
             heapq.heappop(self._heap)
-        ready = [(t, e) for t, e in self._waiting if not e.gone and e.ticket == t]
-        room = self._max_attempts - len(self._pool)
-        if len(ready) > room:
-            ready.sort(key=lambda turn: shedding.urgency(turn[1].spec.period_s, turn[1].last, now), reverse=True)
-        self._waiting = ready[max(0, room) :]
-        for _, entry in ready[: max(0, room)]:
-            self._start(entry, now)
-        return self._heap[0][0] if self._heap and not self._waiting else None
+        for lane in (self._dials, self._execs):
+            for entry in lane.take(now):
+                self._start(lane, entry, now)
+        return self._heap[0][0] if self._heap else None
 
-    def _start(self, entry: Entry, now: float) -> None:
+    def _lane(self, entry: Entry) -> Lane:
+        return self._execs if isinstance(entry.spec.handler, ExecCommand) else self._dials
+
+    def _start(self, lane: Lane, entry: Entry, now: float) -> None:
         entry.ticket = 0
         entry.running = True
         self._meter.probe_lag(entry.spec, max(0.0, now - entry.due))
-        before = self._load.overloaded
-        self._load = shedding.began(self._load, entry.spec.period_s, entry.due, entry.last, now)
-        if self._load.overloaded != before:
-            self._say()
+        lane.began(entry, now)
         entry.last = now
-        task = self._pool.spawn(f"probe {entry.pod} {entry.spec.name}", partial(self._attempt, entry))
+        task = lane.pool.spawn(f"probe {entry.pod} {entry.spec.name}", partial(self._attempt, entry))
         task.add_done_callback(lambda _: self._poke.set())
-
-    def _say(self) -> None:
-        if self._load.overloaded:
-            logger.warning("probes are late, periods are stretched", stretch=round(self._load.stretch, 2))
-        else:
-            logger.info("probes are on time again")
 
     def _wake(self, at: Now) -> None:
         """After a sleep of the system: what is overdue is splayed, and results from before are not counted on."""
         logger.info("the system slept", seconds=round(at.slept - self._slept))
-        self._waiting.clear()
         for entry in [e for held in self._pods.values() for e in held.entries.values()]:
             entry.state = probing.awakened(entry.state)
             entry.last = None

@@ -8,6 +8,7 @@ from engine.probing_rig import LIFE, START_S, L, P, R, S, Script, running, spec_
 
 from podsupd.core import probing
 from podsupd.engine.probe_entries import SavedProbe
+from podsupd.model.spec import ExecCommand
 
 pytestmark = pytest.mark.looptime(start=START_S)
 
@@ -161,11 +162,24 @@ async def test_overload_stretches_all_periods_evenly_and_says_so() -> None:
         assert {counts[s.name] for s in slow} <= {9, 10, 11}
         condition = b.scheduler.condition
         assert (condition.status, condition.reason) == ("False", "Overloaded")
-        assert condition.message.startswith("probes are 5.0 times as far apart")
+        assert condition.message.startswith("probes over the network are 5.0 times as far apart")
         assert max(b.counts.lags[-100:]) > 1.0
         b.scheduler.sync("web", wanted(*fast[:4]))
         await asyncio.sleep(40)
         assert b.scheduler.condition.status == "True"
+
+
+async def test_execs_have_room_of_their_own() -> None:
+    """Execs cost a hundred times more: they are few at once, and no httpGet waits for them."""
+    execs = [spec_of(f"e{n}", L, handler=ExecCommand(("true",)), timeout_s=5.0) for n in range(20)]
+    dials = [spec_of(f"d{n}", L) for n in range(20)]
+    async with running(Script(takes_s={s.name: 2.0 for s in execs}), max_execs=2) as b:
+        b.scheduler.sync("web", wanted(*execs, *dials))
+        await asyncio.sleep(200)
+        assert b.script.most_at_once <= 2 + len(dials)
+        assert {len(b.script.times(s.name)) for s in dials} == {20}
+        assert {len(b.script.times(s.name)) for s in execs} <= {9, 10, 11}
+        assert b.scheduler.condition.message.startswith("probes by exec are 2.0 times as far apart")
 
 
 async def test_overload_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
