@@ -26,6 +26,8 @@ from podsupd.engine.probe_runs import ProbeRuns
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.puller import Puller
+from podsupd.engine.signal_policies import SignalPolicies
+from podsupd.engine.signal_policies import Tools as PolicyTools
 from podsupd.engine.tasks import guarded
 from podsupd.engine.webhooks import Webhooks
 from podsupd.engine.worker import Tools
@@ -50,7 +52,7 @@ logger = log.get("daemon")
 
 FIRST_LOOK_S = 1.0
 # What explains but is not needed: a bug in it must not end the daemon.
-EXPENDABLE = frozenset({"signals"})
+EXPENDABLE = frozenset({"signals", "signal policies"})
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -115,6 +117,7 @@ class _Engine:
     probe_memory: ProbeMemory
     webhooks: Webhooks
     ledger: Ledger
+    policies: SignalPolicies
     control: Engine
 
 
@@ -196,9 +199,13 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     directory = ManifestDirectory(settings.manifests.dir)
     desires = Desires(directory, edges.state, edges.clock, restored, settings.manifests.rescan_interval_s, desired)
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
-    insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), PidfdSender(), edges.processes)
+    sender = PidfdSender()
+    policies = SignalPolicies(
+        PolicyTools(ledger, sender, fleet.workers, events, edges.meter, edges.clock, changed),
+    )
+    insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), sender, edges.processes, policies)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
-    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, webhooks, ledger, control)
+    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, webhooks, ledger, policies, control)
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -258,6 +265,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
             "signals": partial(_traced, engine.ledger, looked, stopping),
+            "signal policies": engine.policies.run,
             "web": web.run,
             "reload": partial(_reloads, engine.desires, edges.notifier, hangup),
             **({"podman": service.run} if service else {}),

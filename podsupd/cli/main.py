@@ -314,6 +314,23 @@ def signals(
 
 @app.command(rich_help_panel="Pods")
 @_answers
+def drill(
+    pod: Annotated[str, typer.Argument(metavar="POD")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: Output = Format.TABLE,
+    socket: Socket = None,
+) -> bool:
+    """Send the signals whose consequences a pod declares, on purpose; exit 1 unless all expectations are met."""
+    from podsupd.cli import drill as command  # noqa: PLC0415
+
+    if not yes and not sys.stdin.isatty():
+        raise typer.BadParameter("a drill ends containers on purpose: give --yes where nobody can be asked")
+    return command.drill(Client(socket), pod, output, ask=None if yes else typer.confirm)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
 def probe(
     pod: Annotated[str, typer.Argument(metavar="POD")],
     name: Annotated[

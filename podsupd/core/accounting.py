@@ -114,6 +114,7 @@ def _bury(
         ours=(by_us or drilled) and not counts,
         cause=cause.text if cause else "",
         sender_origin=cause.origin if cause else "",
+        cause_signal=cause.signal if cause else "",
     )
     failures, not_before, recreate = memory.failures, 0.0, memory.recreate
     if counts and want is not None:

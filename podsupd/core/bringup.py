@@ -111,14 +111,14 @@ def _bring_up(draft: Draft, stage: Stage, spec: ContainerSpec, facts: Facts, *, 
 
 def prepare(draft: Draft, want: PodSpec, facts: Facts) -> bool:
     """Have the images pulled that a pod needs to be made; say whether they are all here."""
-    return not fetch(draft, want.every, facts)
+    return not fetch(draft, want, want.every, facts)
 
 
-def fetch(draft: Draft, specs: Iterable[ContainerSpec], facts: Facts) -> list[str]:
+def fetch(draft: Draft, want: PodSpec, specs: Iterable[ContainerSpec], facts: Facts) -> list[str]:
     """Have the images of these containers pulled as their policies want it; return whose are not here."""
     missing: list[str] = []
     for spec in specs:
-        gate = containers.image_gate(spec, draft.of(spec.name), facts, draft.now)
+        gate = containers.images_gate(want, spec, draft.of(spec.name), facts, draft.now)
         if gate:
             draft.take(spec.name, gate)
             missing.append(spec.name)

@@ -54,8 +54,9 @@ def untraced(number: int, purpose: str, seconds: float, exit_code: int) -> Death
     asked = number in words.ENDINGS and seconds <= EXIT_S
     if seconds < -CLOCKS_APART_S or not (asked or (by_default and seconds <= DEFAULT_S)):
         return None
-    text = f"{words.name(number)} {OWN_WORDS[purpose]}"
-    return DeathCause(text if by_default else f"after {text}", "podsupd", purpose)
+    name = words.name(number)
+    text = f"{name} {OWN_WORDS[purpose]}"
+    return DeathCause(text if by_default else f"after {text}", "podsupd", purpose, signal=name)
 
 
 def _from(record: SignalRecord, runtime_command: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, health, initializing, ladder, naming
+from podsupd.core import containers, dependencies, ending, health, initializing, ladder, naming
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import whole_digest
@@ -27,6 +27,7 @@ from podsupd.model.plan import (
     SignalContainer,
     SignalLeftovers,
     StartContainer,
+    UpdateContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, RestartPolicy
 from podsupd.model.status import Condition, ContainerStatus, PodStatus, ProbeStatus
@@ -72,6 +73,8 @@ def describe(action: Action) -> str:
             what = f"remove the empty cgroup of what container {name} left behind"
         case RemoveContainer(container=name):
             what = f"remove container {name}"
+        case UpdateContainer(container=name):
+            what = f"update the limits of container {name} in place"
         case RunHook(container=name, kind=kind):
             what = f"run the {kind[0].lower()}{kind[1:]} hook of container {name}"
         case PullImage(image=image):
@@ -154,9 +157,11 @@ def _phase(view: PodView, statuses: tuple[ContainerStatus, ...], found: Mapping[
     """Kubernetes' phase: Pending until every container was made, Running while one runs or will run again."""
     if view.stale and view.seen is None:
         return "Unknown"
+    if view.want is not None and view.memory.done:
+        return "Succeeded" if view.memory.done.succeeded else "Failed"
     if view.seen is None or not statuses or view.want is None:
         return "Pending" if view.want is not None else "Running"
-    if initializing.failed(view.want, found, view.memory.containers):
+    if ending.expired(view.want, view.memory) or initializing.failed(view.want, found, view.memory.containers):
         return "Failed"
     steps = {c.name for c in view.want.steps}
     found = {name: container for name, container in found.items() if name not in steps}
@@ -168,7 +173,8 @@ def _phase(view: PodView, statuses: tuple[ContainerStatus, ...], found: Mapping[
     for name, container in found.items():
         memory = view.memory.containers.get(name, ContainerMemory())
         stopped = view.intent.stopped or name in view.intent.stopped_containers
-        again = not ended and not stopped and containers.restarts(policies[name], container, memory)
+        spec = specs.get(name)
+        again = not (ended or stopped) and spec and containers.restarts(view.want, spec, container, memory)
         if container.state.alive or again:
             return "Running"
     mains = [c.name for c in view.want.containers]
@@ -232,6 +238,9 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
         found.append(Condition("Paused", "True", "PausedByHand", what))
     found += _update_conditions(view)
+    if view.want is not None and ending.expired(view.want, view.memory):
+        message = f"active for longer than {view.want.active_deadline_s:g} s"
+        found.append(Condition("DeadlineExceeded", "True", ending.DEADLINE, message))
     if conflict:
         found.append(Condition("Conflict", "True", "NameTaken", conflict))
     if view.fault:

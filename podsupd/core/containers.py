@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from podsupd.core import hooks, references, stopping
 from podsupd.core.accounting import SANDBOX_REASON
-from podsupd.core.digest import changed_fields, container_digest, pod_digest
+from podsupd.core.digest import changed_fields, container_digest, pod_digest, resources_of
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
 from podsupd.model.observed import (
@@ -32,6 +32,7 @@ from podsupd.model.plan import (
     SignalLeftovers,
     StartContainer,
     Trouble,
+    UpdateContainer,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
 from podsupd.model.volumes import ImageVolume
@@ -74,6 +75,8 @@ def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | No
             reason = "RunContainerError"
         case SignalContainer() | SignalLeftovers() | RemoveShelter():
             reason = "StopContainerError"
+        case UpdateContainer():
+            reason = "UpdateContainerError"
         case _:
             reason = "RemoveContainerError"
     return Decision(before, waiting=(reason, trouble.message), wake_at=trouble.retry_at)
@@ -181,7 +184,7 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozen
         for spec in want.every
         for image in (spec.reference, *mounted_images(want, spec))
         if spec.name not in found
-        or found[spec.name].label(DIGEST_LABEL) != container_digest(want, spec)
+        or changed_fields(found[spec.name].label(DIGEST_LABEL), container_digest(want, spec))
         or (seen is not None and _readdressed(seen, found[spec.name]))
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
     )
@@ -223,7 +226,7 @@ def mounted_images(pod: PodSpec, spec: ContainerSpec) -> tuple[str, ...]:
     return tuple(v.source.image for v in pod.mounted(spec) if isinstance(v.source, ImageVolume))
 
 
-def _images_gate(pod: PodSpec, spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+def images_gate(pod: PodSpec, spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
     """Return None when all images are at hand, those of volumes too; such a one is pulled when it is not here."""
     gate = image_gate(spec, memory, facts, now)
     for image in mounted_images(pod, spec):
@@ -235,7 +238,7 @@ def _images_gate(pod: PodSpec, spec: ContainerSpec, memory: ContainerMemory, fac
 def _create(
     pod: PodSpec, spec: ContainerSpec, seen: ObservedPod, memory: ContainerMemory, facts: Facts, now: Now
 ) -> Decision:
-    gate = _images_gate(pod, spec, memory, facts, now)
+    gate = images_gate(pod, spec, memory, facts, now)
     if gate:
         return gate
     needs = references.missing(pod, spec)
@@ -268,13 +271,17 @@ def _grace(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory) 
     return pod.grace_s if mark is None or mark.grace_s is None else mark.grace_s
 
 
-def restarts(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory) -> bool:
+def restarts(pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, memory: ContainerMemory) -> bool:
     """Say whether a dead container is to be started again."""
-    death = memory.last_death
+    policy, death = pod.policy_of(spec), memory.last_death
     by_us = death is not None and death.ours and death.incarnation == container.incarnation
     # What was to run once is not run twice because its sandbox died.
     once = policy is RestartPolicy.NEVER and death is not None and death.reason == SANDBOX_REASON
     if memory.start_requested or (by_us and not once):
+        return True
+    if pod.job and memory.failures > pod.job.backoff_limit:
+        return False
+    if any(rule.holds(container.exit_code) for rule in spec.restart_rules):
         return True
     match policy:
         case RestartPolicy.ALWAYS:
@@ -317,24 +324,44 @@ def bring_up(
     # What could not be made anew runs on: a ConfigMap that went takes nothing down.
     if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.
-        gate = _images_gate(pod, spec, mine, facts, now)
-        if gate:
-            return gate
         why = f"changed: {', '.join(changed)}"
+        gate = images_gate(pod, spec, mine, facts, now)
+        if gate:
+            reason, message = gate.waiting or ("ContainerCreating", "")
+            return replace(gate, waiting=(reason, f"{why}; {message}"))
         return take_down(container, mine, why, rule, facts, now, remove=True)
     if container.state is ContainerState.PAUSED:
         return Decision(mine)
     if container.state in {ContainerState.REMOVING, ContainerState.UNKNOWN}:
         return Decision(mine, waiting=("Removing", "by Podman"), wake_at=now.boottime + LOOK_AGAIN_S)
     if container.state.alive:
-        return _go_on(spec, container, mine, rule, facts, now)
-    if container.state.dead and not restarts(pod.policy_of(spec), container, mine):
+        return _go_on(pod, spec, container, mine, rule, facts, now)
+    if container.state.dead and not restarts(pod, spec, container, mine):
         return Decision(mine)
     return _start(pod.policy_of(spec), container, mine, now)
 
 
+def _limits(
+    pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory
+) -> UpdateContainer | None:
+    """Return the update that gives a container its limits, once a life: it is started with those of its creation."""
+    mark = resources_of(container_digest(pod, spec))
+    had = resources_of(container.label(DIGEST_LABEL))
+    if mine.limited and mine.limited[0] == container.incarnation:
+        had = mine.limited[1]
+    if had == mark:
+        return None
+    return UpdateContainer(container.id, spec.name, spec.resources, container.pid, mark, "changed: resources")
+
+
 def _go_on(
-    spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, rule: Rule, facts: Facts, now: Now
+    pod: PodSpec,
+    spec: ContainerSpec,
+    container: ObservedContainer,
+    mine: ContainerMemory,
+    rule: Rule,
+    facts: Facts,
+    now: Now,
 ) -> Decision:
     """Leave a container alone that runs as wanted, unless this life of it has to end."""
     if mine.mark and mine.mark.incarnation == container.incarnation:
@@ -349,5 +376,8 @@ def _go_on(
         action, wake_at = hook
         waiting = ("PostStartHook", "its postStart hook runs")
         return Decision(mine, (action,) if action else (), waiting, wake_at)
+    update = _limits(pod, spec, container, mine)
+    if update and container.state is ContainerState.RUNNING:
+        return Decision(mine, (update,), ("Updating", update.why))
     wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
     return Decision(mine, wake_at=wake)

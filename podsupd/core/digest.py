@@ -19,6 +19,9 @@ from podsupd.model.volumes import ClaimVolume, EmptyDir, HostPath, ImageVolume, 
 
 VERSION = "v1"
 
+IN_PLACE = frozenset({"resources"})
+"""Fields that a container is created with, and that are updated while it runs."""
+
 
 def _render(fields: dict[str, Any]) -> str:
     hashes = [
@@ -115,11 +118,19 @@ def _parse(digest: str) -> tuple[str, dict[str, str]]:
     return version, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
+def resources_of(digest: str) -> str:
+    """Return the hash of the resources, empty where there are none."""
+    return _parse(digest)[1].get("resources", "")
+
+
 def changed_fields(have: str, want: str) -> tuple[str, ...]:
-    """Name the fields that differ; empty as well when the two have no common version, which restarts nothing."""
+    """Name the fields that differ and need what they are of to be made anew.
+
+    Empty as well when the two have no common version, which restarts nothing.
+    """
     have_version, have_fields = _parse(have)
     want_version, want_fields = _parse(want)
     if have_version != want_version:
         return ()
-    names = list(dict.fromkeys([*want_fields, *have_fields]))
+    names = [n for n in dict.fromkeys([*want_fields, *have_fields]) if n not in IN_PLACE]
     return tuple(n for n in names if have_fields.get(n) != want_fields.get(n))

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from podsupd.core import signal_words as words
 from podsupd.model.signals import Consequence, Party, SignalRecord
 
-WATCHED_MAX = 1024
-"""Signals of one watch that are followed; a relay that goes on for ever fills no memory."""
+WATCHED_MAX = 8192
+"""Signals of one watch that are followed, as many as podsupd can send at once and again as many that were sent on: a
+relay that goes on for ever fills no memory."""
 
 
 @dataclass(slots=True)

@@ -38,12 +38,12 @@ def _over(want: PodSpec, spec: ContainerSpec, container: ObservedContainer | Non
         return False
     if changed_fields(container.label(DIGEST_LABEL), container_digest(want, spec)):
         return False
-    return not containers.restarts(want.policy_of(spec), container, memory)
+    return not containers.restarts(want, spec, container, memory)
 
 
 def failed(want: PodSpec, found: Found, memories: Mapping[str, ContainerMemory]) -> str:
     """Name the step that failed in a pod that tries nothing twice, or nothing."""
-    if want.restart_policy is not RestartPolicy.NEVER:
+    if want.restart_policy is not RestartPolicy.NEVER and want.job is None:
         return ""
     for spec in want.steps:
         container, memory = found.get(spec.name), memories.get(spec.name, ContainerMemory())

@@ -5,7 +5,7 @@ It never looks at how it came here: interrupted after any action, the next plan 
 
 from dataclasses import replace
 
-from podsupd.core import bringup, containers, dependencies, naming, references, rollout, teardown, troubles
+from podsupd.core import bringup, containers, dependencies, ending, naming, references, rollout, teardown, troubles
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
 from podsupd.core.digest import changed_fields, pod_digest
@@ -65,10 +65,26 @@ def plan(
         _prepare_update(draft, choice, facts)
     if _orphaned(draft, seen, facts):
         return draft.plan("ends what a container left behind that was removed by hand")
+    if want is not None:
+        _observe_end(draft, want, seen, facts, now)
     draft.actions += books.calls
     draft.wake(books.wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
+    return _decide(draft, want, intent, seen, facts, now)
+
+
+def _decide(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Facts, now: Now) -> Plan:
+    """Choose what is to be done with a pod that is wanted."""
+    over = ending.remove_at(want, draft.memory)
+    if over is not None and now.boottime >= over and seen is not None:
+        return _clear(draft, seen, "its job is done", facts, now, with_volumes=True)
+    draft.wake(over if seen is not None else None)
+    if draft.memory.done is not None and not (intent.stopped and seen):
+        why = "its job is done"
+        if seen is not None:
+            teardown.take_down_all(draft, want, seen, why, facts)
+        return draft.plan(why)
     if seen is None:
         return _create(draft, want, intent, facts, now)
     replaced = _replaced(want, seen)
@@ -76,6 +92,10 @@ def plan(
         return _replace(draft, want, intent, seen, replaced, facts, now)
     if intent.stopped:
         return _stop(draft, want, seen, facts, now)
+    if ending.expired(want, draft.memory):
+        why = f"active for longer than activeDeadlineSeconds ({want.active_deadline_s:g} s)"
+        teardown.take_down_all(draft, want, seen, why, facts)
+        return draft.plan(why)
     return _run(draft, want, intent.stopped_containers, seen, facts, now)
 
 
@@ -83,11 +103,21 @@ def _prepare_update(draft: Draft, choice: rollout.Choice, facts: Facts) -> None:
     """Have the images of an update fetched while the spec that is in force goes on."""
     draft.notes += choice.notes
     draft.wake(choice.wake_at)
-    bringup.fetch(draft, choice.preparing, facts)
+    if choice.wanted:
+        bringup.fetch(draft, choice.wanted, choice.preparing, facts)
     draft.why = choice.why
     if choice.waiting:
         draft.waiting[INFRA] = choice.waiting
         draft.wake(draft.now.boottime + RESYNC_S)
+
+
+def _observe_end(draft: Draft, want: PodSpec, seen: ObservedPod | None, facts: Facts, now: Now) -> None:
+    """Note that the pod's time is over, or its work done."""
+    memory = replace(draft.memory, containers=draft.memories)
+    memory, late = ending.observe_deadline(want, seen, memory, now)
+    draft.memory, done = ending.observe_job(want, seen, facts, memory, now)
+    draft.notes += [*late, *done]
+    draft.wake(ending.expires_at(want, draft.memory))
 
 
 def _conflict(want: PodSpec, seen: ObservedPod) -> str:

@@ -105,6 +105,8 @@ class Propagation:
 
     def _claim(self, draft: Draft) -> None:
         """Find the note of a signal that podsupd sent itself."""
+        while self._own and draft.at - self._own[0].at > ANNOUNCED_NS:
+            self._own.popleft()
         for note in self._own:
             fits = (note.target, note.number) == (draft.target_tgid, draft.number)
             if fits and 0 <= draft.at - note.at <= ANNOUNCED_NS:
@@ -337,6 +339,11 @@ class Propagation:
         changed = [draft.record() for draft in self._amended.values()]
         self._amended.clear()
         return changed
+
+    @property
+    def has_fresh(self) -> bool:
+        """Say whether ``fresh`` has something to return."""
+        return bool(self._fresh)
 
     def fresh(self) -> list[Draft]:
         """Return the signals that are ``wanted`` and were sent since the last call; their fates are not known yet."""

@@ -23,12 +23,13 @@ OUTCOMES = {SUCCEEDED: "succeeded", ROLLED_BACK: "rolled_back", FAILED: "failed"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The spec in force. preparing: containers whose images are fetched while it still is."""
+    """The spec in force. preparing: containers of wanted whose images are fetched while it still is."""
 
     spec: PodSpec
     memory: PodMemory
     notes: tuple[Note, ...] = ()
     preparing: tuple[ContainerSpec, ...] = ()
+    wanted: PodSpec | None = None
     waiting: tuple[str, str] | None = None
     wake_at: float | None = None
     why: str = ""
@@ -55,6 +56,12 @@ class _Case:
     facts: Facts
     now: Now
     before: PodSpec | None
+
+
+def relies_on(want: PodSpec | None, memory: PodMemory) -> tuple[str, ...]:
+    """Name the pods that the file's spec is after, and those that the good one is."""
+    good = specs.load(memory.good.spec) if want and want.update and memory.good else None
+    return tuple(dict.fromkeys([*(want.after if want else ()), *(good.after if good else ())]))
 
 
 def choose(
@@ -84,7 +91,7 @@ def choose(
         waiting = _unprepared(want, preparing, facts, memory, now)
         if waiting:
             kept = replace(memory, rollout=rollout)
-            return Choice(case.before, kept, preparing=preparing, waiting=waiting, why=waiting[1])
+            return Choice(case.before, kept, preparing=preparing, wanted=want, waiting=waiting, why=waiting[1])
     notes: tuple[Note, ...] = ()
     began = rollout.began_at
     if began is None or rollout.boot_id != now.boot_id:
@@ -164,7 +171,7 @@ def _unprepared(
     """Say what an update waits for before it stops anything."""
     for spec in preparing:
         mine = memory.containers.get(spec.name, ContainerMemory())
-        gate = containers.image_gate(spec, mine, facts, now)
+        gate = containers.images_gate(want, spec, mine, facts, now)
         if gate and gate.waiting:
             return gate.waiting[0], f"the update waits for an image before anything stops: {gate.waiting[1]}"
         if missing := references.missing(want, spec):

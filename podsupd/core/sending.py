@@ -15,6 +15,7 @@ from podsupd.errors import SignalRefused
 from podsupd.model.plan import Death
 from podsupd.model.processes import Origin, PodProcesses, Process
 from podsupd.model.sending import Dispatch, Fate, SignalRequest
+from podsupd.model.signals import Consequence
 
 ALWAYS = frozenset({signal.SIGKILL.value, signal.SIGSTOP.value})
 """Neither caught nor ignored nor blocked."""
@@ -84,15 +85,20 @@ class Evidence:
         """Return how the signal went out to a process."""
         return self.dispatches[process.host_pid]
 
-    def draft(self, process: Process) -> Draft | None:
-        """Return what the trace tells of our signal to a process, None when it tells nothing."""
-        mine = (d for d in self.watch.drafts if d.purpose == self.watch.purpose)
-        return next((d for d in mine if d.target_tgid == process.host_pid), None)
 
-    def over(self, host_pid: int) -> bool:
-        """Say whether a process ended, by its pidfd or the trace."""
-        exits = (c for d in self.watch.drafts if d.target_tgid == host_pid for c in d.led_to)
-        return host_pid in self.ended or any(c.kind == "exit" for c in exits)
+class Known:
+    """What the evidence says at this moment, by process: thousands may have been signalled."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.ours: dict[int, Draft] = {}
+        self.exits: dict[int, tuple[int, Consequence]] = {}
+        for draft in evidence.watch.drafts:
+            if draft.purpose == evidence.watch.purpose:
+                self.ours.setdefault(draft.target_tgid, draft)
+            for consequence in draft.led_to:
+                if consequence.kind == "exit":
+                    self.exits.setdefault(draft.target_tgid, (draft.at, consequence))
+        self.over = evidence.ended.keys() | self.exits.keys()
 
 
 def next_look(evidence: Evidence, now: int) -> int | None:
@@ -100,21 +106,21 @@ def next_look(evidence: Evidence, now: int) -> int | None:
 
     FAR where only an event tells: the end of a process that was told to end.
     """
-    pending = [_process_due(evidence, p, now) for p in evidence.targets]
-    pending += [_chain_due(evidence, d, now) for d in evidence.watch.drafts]
-    waits = [due for due in pending if due is not None]
+    known = Known(evidence)
+    waits = [due for p in evidence.targets if (due := _process_due(evidence, known, p, now)) is not None]
+    waits += [due for d in evidence.watch.drafts if (due := _chain_due(known, d, now)) is not None]
     return min(waits) if waits else None
 
 
-def _process_due(evidence: Evidence, process: Process, now: int) -> int | None:
+def _process_due(evidence: Evidence, known: Known, process: Process, now: int) -> int | None:
     sent = evidence.sent(process)
     if sent.refused:
         return None
     pid = process.host_pid
-    if evidence.over(pid):
+    if pid in known.over:
         # Podman's word on how a first process ended comes some ten milliseconds later.
         return FAR if pid in evidence.firsts and pid not in evidence.deaths else None
-    if evidence.draft(process) is not None:
+    if pid in known.ours:
         return None  # _chain_due's business
     if evidence.traced and evidence.read_until < sent.at + SETTLE_NS:
         return sent.at + SETTLE_NS
@@ -125,8 +131,8 @@ def _process_due(evidence: Evidence, process: Process, now: int) -> int | None:
     return settles if now < settles else None
 
 
-def _chain_due(evidence: Evidence, draft: Draft, now: int) -> int | None:
-    if evidence.over(draft.target_tgid):
+def _chain_due(known: Known, draft: Draft, now: int) -> int | None:
+    if draft.target_tgid in known.over:
         return None
     if not draft.told:
         return draft.due

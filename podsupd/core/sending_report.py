@@ -1,11 +1,11 @@
 """The report of a signal that podsupd was asked to send: what each process did with it, who sent it on, who is left."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from podsupd.core import signal_words as words
 from podsupd.core.drafts import Draft
-from podsupd.core.sending import Evidence, by_masks
+from podsupd.core.sending import Evidence, Known, by_masks
 from podsupd.model.processes import Process
 from podsupd.model.sending import Ending, Fate, Reached, SignalReport, SignalRequest, Survivor
 
@@ -13,11 +13,11 @@ from podsupd.model.sending import Ending, Fate, Reached, SignalReport, SignalReq
 def report(evidence: Evidence, request: SignalRequest, time: str, began: int, now: int) -> SignalReport:
     """Return what came of a signal, from all that is known at ``now`` (ns; began: when it was asked for)."""
     reached: list[Reached] = []
+    known, children = Known(evidence), _children(evidence)
     for process in evidence.targets:
-        draft = evidence.draft(process)
-        reached.append(_target(evidence, process, draft))
-        if draft is not None:
-            reached += _chain(evidence, draft)
+        reached.append(_target(evidence, known, process))
+        if process.host_pid in known.ours:
+            reached += _chain(evidence, known, children, known.ours[process.host_pid])
     left = _left(evidence, request)
     ours = [r for r in reached if r.depth == 0]
     return SignalReport(
@@ -35,14 +35,15 @@ def report(evidence: Evidence, request: SignalRequest, time: str, began: int, no
     )
 
 
-def _target(evidence: Evidence, process: Process, draft: Draft | None) -> Reached:
+def _target(evidence: Evidence, known: Known, process: Process) -> Reached:
     sent = evidence.sent(process)
     name, pid = words.name(evidence.number), process.host_pid
+    draft = known.ours.get(pid)
     fate, taken, ending = Fate.REFUSED, None, None
     if not sent.refused:
-        fate, taken = _fate(evidence, process, draft)
+        fate, taken = _fate(evidence, known, process)
         # The end of one that ignores it has nothing to do with it.
-        ending = None if fate is Fate.IGNORED else _ending(evidence, pid, sent.at)
+        ending = None if fate is Fate.IGNORED else _ending(evidence, known, pid, sent.at)
     return Reached(
         0,
         process.container,
@@ -58,11 +59,11 @@ def _target(evidence: Evidence, process: Process, draft: Draft | None) -> Reache
     )
 
 
-def _fate(evidence: Evidence, process: Process, draft: Draft | None) -> tuple[Fate, float | None]:
-    if draft is not None:
-        return _told(draft)
+def _fate(evidence: Evidence, known: Known, process: Process) -> tuple[Fate, float | None]:
+    if process.host_pid in known.ours:
+        return _told(known.ours[process.host_pid])
     fate = by_masks(evidence.number, process)
-    over = evidence.over(process.host_pid)
+    over = process.host_pid in known.over
     if fate is Fate.TERMINATED and not over:
         return Fate.UNKNOWN, None
     if fate is Fate.HANDLED and not over and evidence.later is not None:
@@ -93,46 +94,50 @@ def _told(draft: Draft) -> tuple[Fate, float | None]:
             return Fate.PENDING, None
 
 
-def _ending(evidence: Evidence, host_pid: int, sent_at: int) -> Ending | None:
+def _ending(evidence: Evidence, known: Known, host_pid: int, sent_at: int) -> Ending | None:
     """Say how a process ended, from Podman's word, the trace and its pidfd."""
-    exits = [
-        (d.at, c) for d in evidence.watch.drafts if d.target_tgid == host_pid for c in d.led_to if c.kind == "exit"
-    ]
-    at = evidence.ended.get(host_pid)
-    death = evidence.deaths.get(host_pid)
-    if not exits and at is None:
+    if host_pid not in known.over:
         return None
+    at = evidence.ended.get(host_pid)
     code, by, after = None, None, None if at is None else max(0, at - sent_at) / 1e9
-    if exits:
-        began, consequence = exits[0]
+    if host_pid in known.exits:
+        began, consequence = known.exits[host_pid]
         code, by = consequence.exit_code, consequence.signal
         after = (began - sent_at) / 1e9 + consequence.after_ms / 1e3
+    death = evidence.deaths.get(host_pid)
     if death is not None:
         by = by or death.signal
         code = None if by else death.exit_code
     return Ending(code, by, after)
 
 
-def _chain(evidence: Evidence, first: Draft) -> list[Reached]:
-    """Return what was sent on from a signal, and from that, depth first."""
+def _children(evidence: Evidence) -> Mapping[int, Sequence[Draft]]:
+    """Return by id what was sent on from each signal."""
     children: dict[int, list[Draft]] = {}
     for draft in evidence.watch.drafts:
         if draft.cause is not None:
             children.setdefault(draft.cause, []).append(draft)
+    return children
+
+
+def _chain(
+    evidence: Evidence, known: Known, children: Mapping[int, Sequence[Draft]], first: Draft
+) -> Sequence[Reached]:
+    """Return what was sent on from a signal, and from that, depth first."""
     found: list[Reached] = []
     # A cause is older than what is sent on from it, so this ends.
     pending = [(draft, 1) for draft in reversed(children.get(first.id, ()))]
     while pending:
         draft, depth = pending.pop()
-        found.append(_sent_on(evidence, draft, depth))
+        found.append(_sent_on(evidence, known, draft, depth))
         pending += [(child, depth + 1) for child in reversed(children.get(draft.id, ()))]
     return found
 
 
-def _sent_on(evidence: Evidence, draft: Draft, depth: int) -> Reached:
+def _sent_on(evidence: Evidence, known: Known, draft: Draft, depth: int) -> Reached:
     fate, taken = _told(draft)
     to = draft.target
-    ending = _ending(evidence, draft.target_tgid, draft.at)
+    ending = _ending(evidence, known, draft.target_tgid, draft.at)
     name = words.name(draft.number)
     by = "forwarded by podsupd" if draft.purpose else ""
     return Reached(depth, to.container, to.pid, to.host_pid, to.command, name, fate, taken, ending, draft.id, by)
@@ -161,6 +166,8 @@ def _note(evidence: Evidence, request: SignalRequest) -> str:
         notes.append(f"{words.name(request.number)} is never traced: this is what /proc's masks and pidfds show")
     elif not evidence.traced:
         notes.append("signals are not traced: this is what /proc's masks and pidfds show; who sent on what is unknown")
+    if evidence.later is None:
+        notes.append("who is left could not be seen")
     if request.everyone:
         notes.append("the pod's infra container is left out; --pid reaches it")
     return "; ".join(notes)

@@ -20,6 +20,7 @@ from podsupd.model.plan import (
     SignalContainer,
     SignalLeftovers,
     Trouble,
+    UpdateContainer,
 )
 
 FIRST_S = 1.0
@@ -66,6 +67,11 @@ def succeeded(memory: PodMemory, action: Action) -> PodMemory:
     key = subject(action)
     if _tells_to_end(action) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: stopping.sent(memory.containers[key])})
+    if isinstance(action, UpdateContainer) and key in memory.containers:
+        mine = memory.containers[key]
+        if mine.current:
+            done = replace(mine, limited=(mine.current, action.mark))
+            memory = replace(memory, containers={**memory.containers, key: done})
     if isinstance(action, RemoveContainer) and key in memory.containers:
         memory = replace(memory, containers={**memory.containers, key: replace(memory.containers[key], current=None)})
     if isinstance(action, RemovePod):

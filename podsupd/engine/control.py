@@ -8,6 +8,8 @@ from podsupd import log
 from podsupd.core.conditions import PodView, derive, describe
 from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
+from podsupd.engine.drill import Drills
+from podsupd.engine.drill import Tools as DrillTools
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
@@ -18,12 +20,13 @@ from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.sending import Sending
 from podsupd.engine.sending import Tools as SendingTools
+from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
 from podsupd.model.observed import LogLine
-from podsupd.model.plan import Intent, PodMemory
+from podsupd.model.plan import Intent, Now, PodMemory
 from podsupd.model.processes import PodProcesses, ProcessCount
-from podsupd.model.sending import SignalReport, SignalRequest
+from podsupd.model.sending import DrillReport, SignalReport, SignalRequest
 from podsupd.model.signals import SignalRecord
 from podsupd.model.status import (
     Change,
@@ -54,6 +57,7 @@ class Insight:
     probe_runs: ProbeRuns
     sender: SignalSender
     exits: Processes
+    policies: SignalPolicies
 
 
 class Engine:
@@ -82,9 +86,11 @@ class Engine:
         self._prober = insight.prober
         self._probe_runs = insight.probe_runs
         self._changes = Changes()
+        self._policies = insight.policies
         self._sending = Sending(
-            SendingTools(insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
+            SendingTools(events, insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
         )
+        self._drills = Drills(DrillTools(events, insight.policies, self._sending, self._view, changed, clock))
 
     # -- health
 
@@ -160,7 +166,12 @@ class Engine:
         """All pods, by name."""
         now = self._clock.now()
         up = self._observer.up
-        return tuple(derive(view if up else replace(view, stale=True), now) for view in self._views())
+        return tuple(self._status(view if up else replace(view, stale=True), now) for view in self._views())
+
+    def _status(self, view: PodView, now: Now) -> PodStatus:
+        status = derive(view, now)
+        more = self._policies.conditions(view.name)
+        return replace(status, conditions=(*status.conditions, *more)) if more else status
 
     def plans(self) -> tuple[PodPlan, ...]:
         """Pending actions by pod, with reasons: what the newest plan of each worker has to do or waits for."""
@@ -285,6 +296,10 @@ class Engine:
         """Send a signal and return what came of it. Raises LookupError, SignalRefused, ProcessesUnavailable."""
         self._worker(request.pod, request.container)
         return await self._sending.send(request)
+
+    async def drill(self, pod: str) -> DrillReport:
+        """Send every signal whose consequences the pod declares, and say what followed. Raises as ``signal``."""
+        return await self._drills.run(pod)
 
     async def run_probe(self, pod: str, probe: str) -> ProbeRun:
         """Make one attempt of a probe now, which counts for nothing. Raises LookupError."""

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from podsupd.core.limits import limits_of, same
 from podsupd.engine.puller import Puller
-from podsupd.errors import CgroupUnavailable
+from podsupd.errors import CgroupUnavailable, PodmanRejected
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, OWNER_LABEL, POD_LABEL, SOURCE_LABEL
 from podsupd.model.plan import (
     Action,
@@ -19,6 +20,7 @@ from podsupd.model.plan import (
     SignalContainer,
     SignalLeftovers,
     StartContainer,
+    UpdateContainer,
 )
 from podsupd.model.spec import PodSpec
 from podsupd.ports import Meter, Runtime, Shelters
@@ -85,12 +87,9 @@ class Executor:
                 labels = {**self._labels(spec, digest), CONTAINER_LABEL: container.name}
                 async with self._slots:
                     await self._runtime.create_container(action, labels)
-            case StartContainer(container_id=container_id):
+            case StartContainer() | UpdateContainer() | RemoveContainer():
                 async with self._slots:
-                    await self._runtime.start_container(container_id)
-            case RemoveContainer(container_id=container_id):
-                async with self._slots:
-                    await self._runtime.remove_container(container_id)
+                    await self._handle(action)
             case RemovePod(pod_id=pod_id, with_volumes=with_volumes):
                 async with self._slots:
                     await self._runtime.remove_pod(pod_id)
@@ -128,6 +127,19 @@ class Executor:
             why = f"its first process is stopped, the runtime kills what that leaves behind: {failed}"
             tell(Note("Warning", "StopDegraded", why, action.container or None))
 
+    async def _handle(self, action: StartContainer | UpdateContainer | RemoveContainer) -> None:
+        match action:
+            case StartContainer(container_id=container_id):
+                await self._runtime.start_container(container_id)
+            case RemoveContainer(container_id=container_id):
+                await self._runtime.remove_container(container_id)
+            case UpdateContainer(container_id=container_id, resources=resources):
+                await self._runtime.update_container(container_id, resources)
+                # Podman says yes to what it passes over.
+                want, have = limits_of(resources), await self._shelters.limits(container_id, action.pid)
+                if have is not None and not same(want, have):
+                    raise PodmanRejected(f"cannot update the limits of {action.container}: its cgroup has {have}")
+
     async def _attempt(self, work: Awaitable[None]) -> str:
         """Await what a stop can do without; return what went wrong."""
         try:
@@ -156,6 +168,8 @@ def told(action: Action) -> Note | None:
             return None
         case StartContainer(container=name):
             return Note("Normal", "Started", f"started container {name}", name)
+        case UpdateContainer(container=name):
+            return Note("Normal", "Updated", f"updated the limits of container {name} in place", name)
         case RemoveContainer(container=name):
             return Note("Normal", "Removed", f"removed container {name}: {action.why}", name)
         case RemovePod():

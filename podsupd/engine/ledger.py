@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from podsupd import log
 from podsupd.core import naming
 from podsupd.core.causes import cause_text, untraced
-from podsupd.core.drafts import Own, Watch
+from podsupd.core.drafts import Draft, Own, Watch
 from podsupd.core.membership import Membership
 from podsupd.core.propagation import OUT_OF_MEMORY, Propagation
 from podsupd.engine.events import PAGE, RECENT, Broadcast
@@ -50,8 +50,10 @@ class Ledger:
         self._wanted = wanted
         self._lives: dict[str, tuple[Life, ...]] = {}
         self._recent: deque[SignalRecord] = deque(maxlen=RECENT)
+        self._wanted_signals: frozenset[tuple[str, int]] = frozenset()
         self._told = Broadcast()
         self._read = Broadcast()
+        self.arrivals = Broadcast()
         self._until = 0
         self._offset = 0
         self._last_id = 0
@@ -66,6 +68,7 @@ class Ledger:
         self._tracer.watched.clear()
         self._processes = Membership(self._table.look, self._table.members, os.getpid(), self._tracer.watched)
         self._signals = Propagation(self._processes, self._table.look, self._stamp)
+        self._signals.wanted = self._wanted_signals
 
     def _stamp(self, at: int) -> tuple[int, str]:
         wall = (at + self._offset) // 1000
@@ -115,6 +118,8 @@ class Ledger:
             for event in batch.events:
                 self._signals.feed(event)
             self._offset = time.time_ns() - time.monotonic_ns()
+            if self._signals.has_fresh:
+                self.arrivals.notify()
             self._processes.resolve()
             if batch.lost:
                 self._meter.signals_lost(batch.lost)
@@ -141,7 +146,13 @@ class Ledger:
                 command = self._processes.runtime_command(end.by.sender.host_pid)
             self._causes[end.container_id] = (
                 (end.at + self._offset) / 1e9,
-                DeathCause(cause_text(end, command), end.by.sender.origin, end.purpose, end.by.fault == OUT_OF_MEMORY),
+                DeathCause(
+                    cause_text(end, command),
+                    end.by.sender.origin,
+                    end.purpose,
+                    end.by.fault == OUT_OF_MEMORY,
+                    end.by.signal,
+                ),
             )
             self._causes.move_to_end(end.container_id)
             if len(self._causes) > CAUSES_KEPT:
@@ -191,6 +202,18 @@ class Ledger:
         if at < container.started_epoch:
             return None
         return untraced(number, purpose, container.finished_epoch - at, container.exit_code)
+
+    def want(self, signals: frozenset[tuple[str, int]]) -> None:
+        """Have signals of these (container id, number) handed out by ``fresh``; ``arrivals`` tells of them."""
+        self._wanted_signals = self._signals.wanted = signals
+
+    def fresh(self) -> list[Draft]:
+        """Return the wanted signals that were sent since the last call, some 20 ms ago; their fates are not known."""
+        return self._signals.fresh()
+
+    def lives(self, pod: str) -> Mapping[str, Life]:
+        """Return the containers of a pod by name, infra's empty, as they were last observed."""
+        return {life.container: life for life in self._lives.get(pod, ())}
 
     @property
     def read_until(self) -> int:

@@ -15,14 +15,15 @@ from podsupd.core.conditions import PodView
 from podsupd.core.drafts import Watch
 from podsupd.core.sending import FAR, Evidence, choose, next_look
 from podsupd.core.sending_report import report
-from podsupd.engine.events import Broadcast
+from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.tasks import pause
 from podsupd.errors import PodsupdError, ProcessesUnavailable, SignalRefused
 from podsupd.model.observed import ObservedContainer
-from podsupd.model.processes import PodProcesses, Process
-from podsupd.model.sending import Addressee, SignalReport, SignalRequest
+from podsupd.model.plan import Note
+from podsupd.model.processes import Origin, PodProcesses, Process
+from podsupd.model.sending import Addressee, Purpose, SignalReport, SignalRequest
 from podsupd.ports import Processes, SignalSender
 
 logger = log.get("sending")
@@ -30,11 +31,14 @@ logger = log.get("sending")
 WATCHED_AT_ONCE = 256
 """Descriptors held for one report; the end of those beyond is told by the trace, and by the look at the end."""
 
+VIEW_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a sender works with. changed: tells of every new view of a pod."""
 
+    events: EventLog
     processes: ProcessMap
     ledger: Ledger
     sender: SignalSender
@@ -57,7 +61,7 @@ class Sending:
         began = time.monotonic_ns()
         stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         before = await self._tools.processes.tree(view)
-        firsts = self._firsts(request.pod, before)
+        firsts = await self._firsts(request.pod, before)
         targets = choose(before, {name: c.pid for name, c in firsts.items()}, request)
         with ExitStack() as stack:
             woken = asyncio.Event()
@@ -73,17 +77,30 @@ class Sending:
         evidence.read_until = self._tools.ledger.read_until
         evidence.later = await self._later(request.pod)
         made = report(evidence, request, stamp, began, time.monotonic_ns())
-        logger.info(made.verdict, pod=request.pod, signal=made.signal, purpose=request.purpose)
+        if request.purpose is Purpose.SIGNAL:
+            note = Note("Normal", "Signalled", f"podsupd signal: {made.verdict}", request.container)
+            self._tools.events.note(request.pod, note)
         return made
 
-    def _firsts(self, pod: str, found: PodProcesses) -> dict[str, ObservedContainer]:
-        """Return the containers whose first process is the one that was seen: a PID may be another's by now."""
-        view = self._view(pod)
-        if view is None or view.seen is None:
-            return {}
+    async def _firsts(self, pod: str, found: PodProcesses) -> dict[str, ObservedContainer]:
+        """Return the containers whose first process is the one that was seen.
+
+        A container that was started a moment ago is not in the worker's view yet, which is waited for shortly.
+        """
         there = {(p.host_pid, p.container) for p in found.processes}
-        mine = naming.by_name(view.seen, view.owner)
-        return {name: c for name, c in mine.items() if c.state.alive and (c.pid, name) in there}
+        running = {p.container for p in found.processes if p.origin is Origin.CONTAINER}
+        until = time.monotonic() + VIEW_S
+        waiter = self._tools.changed.join()
+        try:
+            while True:
+                waiter.clear()
+                view = self._view(pod)
+                mine = naming.by_name(view.seen, view.owner) if view and view.seen else {}
+                firsts = {name: c for name, c in mine.items() if c.state.alive and (c.pid, name) in there}
+                if running <= firsts.keys() or not await pause(waiter, until - time.monotonic()):
+                    return firsts
+        finally:
+            self._tools.changed.leave(waiter)
 
     def _watch(self, process: Process, ended: dict[int, int], woken: asyncio.Event, stack: ExitStack) -> None:
         def over() -> None:

@@ -6,16 +6,13 @@ from typing import Any
 
 from podsupd.core import signal_words
 from podsupd.core.environment import environment, expand
+from podsupd.core.limits import CPU_PERIOD_US, limits_of
 from podsupd.libpod import mounts, resolver, security
 from podsupd.libpod.mounts import Ground
+from podsupd.model.limits import DEFAULT_SHARES, UNLIMITED
 from podsupd.model.network import Dns
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.spec import Resources
-
-CPU_PERIOD_US = 100_000
-# The kernel takes no smaller quota, and no fewer shares (as the kubelet's MinQuotaPeriod and MinShares).
-MIN_QUOTA_US = 1_000
-MIN_SHARES = 2
 
 
 def pod_body(action: CreatePod, labels: Mapping[str, str], host: Dns | None = None) -> dict[str, Any]:
@@ -95,15 +92,22 @@ def container_body(action: CreateContainer, labels: Mapping[str, str], ground: G
 
 
 def _limits(resources: Resources) -> dict[str, Any]:
+    limits = limits_of(resources)
     cpu: dict[str, int] = {}
-    if resources.cpu_limit_milli:
-        cpu["period"] = CPU_PERIOD_US
-        cpu["quota"] = max(MIN_QUOTA_US, resources.cpu_limit_milli * CPU_PERIOD_US // 1000)
-    # As in Kubernetes a limit without a request is the request too.
-    weight = resources.cpu_limit_milli if resources.cpu_request_milli is None else resources.cpu_request_milli
-    if weight is not None:
-        cpu["shares"] = max(MIN_SHARES, weight * 1024 // 1000)
-    limits: dict[str, Any] = {"cpu": cpu} if cpu else {}
-    if resources.memory_limit:
-        limits["memory"] = {"limit": resources.memory_limit}
-    return limits
+    if limits.cpu_quota_us != UNLIMITED:
+        cpu = {"period": CPU_PERIOD_US, "quota": limits.cpu_quota_us}
+    if limits.cpu_shares not in {None, DEFAULT_SHARES}:
+        cpu["shares"] = limits.cpu_shares or DEFAULT_SHARES
+    body: dict[str, Any] = {"cpu": cpu} if cpu else {}
+    if limits.memory != UNLIMITED:
+        body["memory"] = {"limit": limits.memory}
+    return body
+
+
+def update_body(resources: Resources) -> dict[str, Any]:
+    """Return the body of ``containers/{name}/update``: all limits, since one that is left out may be reset."""
+    limits = limits_of(resources)
+    cpu = {"period": CPU_PERIOD_US, "quota": limits.cpu_quota_us, "shares": limits.cpu_shares}
+    # Swap as at the creation: on cgroup v1 a memory limit above that of memory and swap together is refused.
+    swap = UNLIMITED if limits.memory == UNLIMITED else limits.memory * 2
+    return {"cpu": cpu, "memory": {"limit": limits.memory, "swap": swap}}

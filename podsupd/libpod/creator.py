@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from podsupd import log
 from podsupd.core import files, references
 from podsupd.core.environment import environment, expand
 from podsupd.errors import PodmanRejected
@@ -15,6 +16,8 @@ from podsupd.model.plan import CreateContainer
 from podsupd.model.references import PodFacts
 from podsupd.model.spec import ContainerSpec, PodSpec
 from podsupd.model.volumes import ClaimVolume, EmptyDir, HostPath, ImageVolume, Projected, VolumeSpec
+
+logger = log.get("libpod")
 
 
 class Creator:
@@ -33,7 +36,7 @@ class Creator:
             raise PodmanRejected(f"cannot {what}: {missing}")
         image_user = ""
         if security.asks_for_user(action.container):
-            image_user = await self._image_user(action.container.image)
+            image_user = await self._image_user(action.container.reference)
             security.check_non_root(action.container, image_user)
         known = await self._facts(action.pod_id, action.container)
         sources = await self._sources(action, labels, known)
@@ -42,7 +45,11 @@ class Creator:
             labels = {**labels, POD_IP_LABEL: known.pod_ips[0]}
         body = creation.container_body(action, labels, Ground(known, image_user, sources, message))
         call = Call("create_container", what, "POST", "containers/create", body=body)
-        return await self._podman.get(call, lambda doc: str(doc["Id"]))
+        made = await self._podman.get(call, dict)
+        for warning in made.get("Warnings") or ():
+            # What the host's cgroups cannot, Podman leaves out and says so here.
+            logger.warning("container made with less than was asked", container=action.container.name, reason=warning)
+        return str(made["Id"])
 
     async def _facts(self, pod: str, container: ContainerSpec) -> PodFacts | None:
         """Ask what the container's environment refers to; a pod without an address is given one by its start."""

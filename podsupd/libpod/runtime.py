@@ -31,6 +31,7 @@ from podsupd.model.observed import (
 )
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.references import Login
+from podsupd.model.spec import Resources
 from podsupd.ports import Meter
 
 logger = log.get("libpod")
@@ -167,6 +168,15 @@ class LibpodRuntime:
         what = f"send {signal} to container {container_id[:SHORT_ID]}"
         path = f"containers/{container_id}/kill"
         await self._podman.request(Call("kill", what, "POST", path, {"signal": signal}))
+
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        """Set all limits in the container's cgroup; before Podman 5 a restart loses them, and inspect never shows them.
+
+        PodmanRejected when the kernel refuses, as a memory limit below what is used.
+        """
+        what = f"update the limits of container {container_id[:SHORT_ID]}"
+        path = f"containers/{container_id}/update"
+        await self._podman.request(Call("update", what, "POST", path, body=creation.update_body(resources)))
 
     async def remove_container(self, container_id: str) -> None:
         """Remove it with its anonymous volumes; gone already is success, PodmanConflict while it runs."""

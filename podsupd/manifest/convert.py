@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
-from podsupd.manifest import schema
+from podsupd.manifest import schema, signal_schema
 from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.convert_volumes import mount, volume
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
@@ -24,6 +25,7 @@ from podsupd.model.spec import (
     Hook,
     HttpExpect,
     HttpGet,
+    JobSpec,
     Ladder,
     PodSpec,
     PortSpec,
@@ -32,6 +34,7 @@ from podsupd.model.spec import (
     PullPolicy,
     Resources,
     RestartPolicy,
+    RestartRule,
     Sleep,
     Source,
     StopScope,
@@ -44,6 +47,7 @@ from podsupd.model.spec import (
 )
 
 Ports = dict[str, int]
+_NEVER_S = float(2**31)
 
 _CLAIM_KEYS = ("driver", "device", "type", "uid", "gid", "mount-options")
 
@@ -86,7 +90,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         network=network(pod),
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
+        signals=signal_schema.policy(rules.signals),
         update=_update(rules.update),
+        active_deadline_s=float(pod.spec.active_deadline_seconds) if pod.spec.active_deadline_seconds else None,
     )
 
 
@@ -147,6 +153,10 @@ def _container(
         message_from_log=container.termination_message_policy == "FallbackToLogsOnError",
         security=security(pod.security_context, container.security_context),
         restart_policy=RestartPolicy(container.restart_policy) if container.restart_policy else None,
+        restart_rules=tuple(
+            RestartRule(frozenset(rule.exit_codes.values), rule.exit_codes.operator == "In")
+            for rule in container.restart_policy_rules
+        ),
     )
 
 
@@ -229,6 +239,30 @@ def _policy_probe(probe: schema.PolicyProbe, containers: tuple[ContainerSpec, ..
         failure_threshold=probe.failure_threshold or 3,
         grace_s=_optional(probe.termination_grace_period_seconds),
         on_failure=_ladder(probe.on_failure),
+    )
+
+
+def with_job(spec: PodSpec, workload: Mapping[str, Any]) -> PodSpec:
+    """Return a workload's pod; a Job's has its end.
+
+    A Job with restartPolicy Never makes a new pod for each try: here the containers are made anew.
+    """
+    if workload["kind"] != "Job":
+        return spec
+    rules = workload["spec"]
+    ttl, limit = rules.get("ttlSecondsAfterFinished"), rules.get("backoffLimit")
+    deadlines = [d for d in (spec.active_deadline_s, rules.get("activeDeadlineSeconds")) if d]
+    afresh = spec.restart_policy is RestartPolicy.NEVER
+    return replace(
+        spec,
+        job=JobSpec(JobSpec().backoff_limit if limit is None else limit, None if ttl is None else float(ttl)),
+        active_deadline_s=min(map(float, deadlines), default=None),
+        restart_policy=RestartPolicy.ON_FAILURE,
+        backoff=replace(
+            spec.backoff,
+            reset_s=_NEVER_S,  # a Job's failures are counted, however far apart they are
+            recreate_after_failures=1 if afresh else spec.backoff.recreate_after_failures,
+        ),
     )
 
 

@@ -45,11 +45,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: its value and where everything in it stands."""
+    """One document: its value and where everything in it stands; root: where it is in the file's, for a template."""
 
     value: Any
     line: int
     places: dict[Path, Place] = field(default_factory=dict)
+    root: Path = ()
+
+    def shown(self, path: Path) -> str:
+        """Render a path as the file has it; a template's pod has its name from above it."""
+        above = path[:2] in {("metadata", "name"), ("metadata", "namespace")}
+        return render(path if above else (*self.root, *path))
 
     def line_of(self, path: Path) -> int:
         """Return the line of a path, or of the nearest holder of it that is there."""

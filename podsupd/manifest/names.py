@@ -186,6 +186,21 @@ def stop_signal(value: str) -> str:
     return value if value == "SIGKILL" else signal_name(value)
 
 
+def any_signal(value: str) -> str:
+    """Check the name of any signal, as SIGHUP, SIGKILL or SIGRTMIN+3; of two names the kernel's first is returned."""
+    if value in signal.Signals.__members__:
+        return signal.Signals[value].name
+    return stop_signal(value)
+
+
+def traced_signal(value: str) -> str:
+    """Check the name of a signal whose sending podsupd sees."""
+    name = any_signal(value)
+    if name in {"SIGCHLD", "SIGURG"}:
+        raise ValueError(f"must be a signal that podsupd traces, found {value}: it is sent all the time, and left out")
+    return name
+
+
 def http_url(value: str) -> str:
     """Check the URL of a webhook; its own text may be a secret, so no message repeats it."""
     try:

@@ -13,6 +13,7 @@ from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Sec
 from podsupd.manifest.report import Report, found, nearest
 from podsupd.manifest.rules import Rules, host_ports
 from podsupd.manifest.support import OTHER_KINDS, ROOTS
+from podsupd.manifest.workloads import WORKLOADS, pod_of
 from podsupd.model.desired import ParsedFile, Problem
 from podsupd.model.references import ObjectSpec
 from podsupd.model.spec import PodSpec, Source
@@ -25,10 +26,11 @@ _EMPTY = "the file declares no pod: write one, or remove the file to remove its 
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """A document with its metadata.name, however wrong the rest is."""
+    """A document with its metadata.name, however wrong the rest is. workload: what a pod is the template of."""
 
     document: Document
     name: str
+    workload: Document | None = None
 
 
 def parse(text: str, source: str) -> ParsedFile:
@@ -46,16 +48,19 @@ def parse(text: str, source: str) -> ParsedFile:
             declared[kind].append(_Declared(document, _name(document)))
     for kind, ones in declared.items():
         _once(ones, kind, report)
-    pods, policies = declared["Pod"], declared["PodPolicy"]
+    workloads = [one for kind in WORKLOADS for one in declared[kind]]
+    templates = [(one, pod_of(one.document, report)) for one in workloads]
+    pods = [*declared["Pod"], *(_Declared(pod, one.name, one.document) for one, pod in templates if pod)]
+    _once_over_kinds([*declared["Pod"], *workloads], report)
+    policies = declared["PodPolicy"]
     models = _validate_policies(policies, pods, report)
     built = []
     for pod in pods:
         Rules(pod.document, report).pod()
         model = _validate(schema.Pod, pod.document, report)
         if model and not report.errors:
-            built.append(
-                (pod.document, convert.pod_spec(model, models.get(pod.name), Source(source, pod.document.line)))
-            )
+            spec = convert.pod_spec(model, models.get(pod.name), Source(source, pod.document.line))
+            built.append((pod.document, convert.with_job(spec, pod.workload.value) if pod.workload else spec))
     objects = _objects(declared, report)
     host_ports((pod.document for pod in pods), report)
     if not pods and not objects and not report.errors:
@@ -109,6 +114,18 @@ def _once(declared: list[_Declared], kind: str, report: Report) -> None:
             report.error(one.document, ("metadata", "name"), message)
         else:
             seen[one.name] = one.document.line_of(("metadata", "name"))
+
+
+def _once_over_kinds(declared: list[_Declared], report: Report) -> None:
+    """Check that no two workloads of different kinds have a pod of the same name."""
+    seen: dict[str, _Declared] = {}
+    for one in declared:
+        first = seen.setdefault(one.name, one)
+        kind, other = one.document.value["kind"], first.document.value["kind"]
+        if one.name and kind != other:
+            line = first.document.line_of(("metadata", "name"))
+            message = f'the pod of the {other} "{one.name}" on line {line} has this name: rename one'
+            report.error(one.document, ("metadata", "name"), message)
 
 
 def _validate_policies(policies: list[_Declared], pods: list[_Declared], report: Report) -> dict[str, schema.PodPolicy]:

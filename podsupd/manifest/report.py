@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from podsupd.manifest.documents import Document, Path, render
+from podsupd.manifest.documents import Document, Path
 from podsupd.model.desired import Problem
 
 
@@ -21,11 +21,11 @@ class Report:
 
     def error(self, document: Document, path: Path, message: str) -> None:
         """Add an error at a path."""
-        self.errors.append(Problem(self.source, document.line_of(path), render(path), _one_line(message)))
+        self.errors.append(Problem(self.source, document.line_of(path), document.shown(path), _one_line(message)))
 
     def warning(self, document: Document, path: Path, message: str) -> None:
         """Add a warning at a path."""
-        self.warnings.append(Problem(self.source, document.line_of(path), render(path), _one_line(message)))
+        self.warnings.append(Problem(self.source, document.line_of(path), document.shown(path), _one_line(message)))
 
     def invalid(self, document: Document, error: ValidationError) -> None:
         """Add every error of a validation; one about a Secret's data does not quote it."""

@@ -11,6 +11,7 @@ from podsupd.manifest import names
 from podsupd.manifest.documents import Document, Path
 from podsupd.manifest.quantities import parse_quantity
 from podsupd.manifest.report import Report, nearest
+from podsupd.manifest.signal_schema import loops
 
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 HOOKS = ("postStart", "preStop")
@@ -110,6 +111,7 @@ class Rules:
         first, last = backoff.get("initialSeconds", 10), backoff.get("maxSeconds", 300)
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
             self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
+        self._signals(_mapping(spec.get("signals")), known if pod else None)
 
         update = _mapping(spec.get("update"))
         healthy, deadline = update.get("minHealthySeconds", 10), update.get("progressDeadlineSeconds", 120)
@@ -117,6 +119,26 @@ class Rules:
             what = f"must be more than minHealthySeconds, found {deadline} and {healthy}"
             self._error(("spec", "update", "progressDeadlineSeconds"), what)
         self._stop(_mapping(spec.get("stop")), _mapping(pod.value.get("spec")) if pod else {})
+
+    def _signals(self, signals: dict[str, Any], known: set[str] | None) -> None:
+        """Check rules on signals. known: the pod's containers, None where there is no pod to compare with."""
+        at: Path = ("spec", "signals")
+        forward, expect = list(_items(signals, "forward", at)), list(_items(signals, "expect", at))
+        if known is not None:
+            targets = [pair for path, rule in forward for pair in _items(rule, "to", path)]
+            for path, item in (*forward, *targets, *expect):
+                self._reference((*path, "container"), item.get("container"), known, "container")
+        for where, message in loops(signals.get("forward")):
+            self._error((*at, "forward", *where), message)
+        seen: dict[tuple[str, str], int] = {}
+        for path, rule in expect:
+            if rule.get("exits") is False and rule.get("exitCode") is not None:
+                self._error((*path, "exitCode"), "there is none when it does not exit: remove it, or exits: false")
+            key = (str(rule.get("container")), str(rule.get("signal")))
+            if key in seen:
+                what = f"{key[1]} to {key[0]} is already expected something of on line {seen[key]}: keep one of them"
+                self._error(path, what)
+            seen.setdefault(key, self.document.line_of(path))
 
     def _on_failure(self, path: Path, failure: dict[str, Any], known: set[str] | None) -> None:
         """Check what a failure does; known: the pod's containers, None when the pod is not in the file."""
@@ -202,6 +224,10 @@ class Rules:
                 if field == "readinessProbe" and container[field].get("terminationGracePeriodSeconds") is not None:
                     what = "must not be set for a readinessProbe: its failure ends nothing"
                     self._error((*path, field, "terminationGracePeriodSeconds"), what)
+        if container.get("restartPolicyRules") and not container.get("restartPolicy"):
+            self._error(
+                (*path, "restartPolicyRules"), "rules are for a container with a restartPolicy of its own: add one"
+            )
         lifecycle = _mapping(container.get("lifecycle"))
         for field in HOOKS:
             if isinstance(lifecycle.get(field), dict):

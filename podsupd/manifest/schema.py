@@ -13,6 +13,7 @@ from podsupd.manifest.base import INT32, Duration, Label, Model, PodName, Quanti
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
 from podsupd.manifest.expect_schema import Expect
 from podsupd.manifest.security_schema import HostAlias, PodDNSConfig, PodSecurityContext, SecurityContext
+from podsupd.manifest.signal_schema import Signals
 from podsupd.manifest.volume_schema import Volume, VolumeMount
 
 
@@ -152,6 +153,20 @@ class Lifecycle(Model):
     pre_stop: LifecycleHandler | None = None
 
 
+class ExitCodes(Model):
+    """Which exit codes a rule is for."""
+
+    operator: Literal["In", "NotIn"]
+    values: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1, max_length=255)]
+
+
+class RestartRule(Model):
+    """When a container is restarted, whatever its policy says."""
+
+    action: Literal["Restart"]
+    exit_codes: ExitCodes
+
+
 class Container(Model):
     """A container."""
 
@@ -176,6 +191,7 @@ class Container(Model):
     stdin: bool = False
     tty: bool = False
     restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
+    restart_policy_rules: Annotated[list[RestartRule], Field(max_length=20)] = []
 
 
 class LocalObject(Model):
@@ -189,6 +205,7 @@ class Spec(Model):
 
     containers: Annotated[list[Container], Field(min_length=1)]
     init_containers: list[Container] = []
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=INT32)] | None = None
     volumes: list[Volume] = []
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30
@@ -311,6 +328,7 @@ class PolicySpec(Model):
     probes: list[PolicyProbe] = []
     backoff: Backoff = Backoff()
     stop: Stop = Stop()
+    signals: Signals = Signals()
     after: list[PodName] = []
     update: Update | None = None
 

@@ -63,6 +63,16 @@ _LINUX = "the pod runs on this host's Linux: remove it"
 _NO_PROVISIONER = "there is no provisioner: the claim is a volume of Podman by its name"
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
 
+_POLICY_UPDATES = "there is one pod: write a PodPolicy with update"
+
+
+def _workload(kind: str) -> dict[str, Field]:
+    return {
+        **_supported(f"apiVersion kind metadata:ObjectMeta spec:{kind}Spec"),
+        **_ignored("status", "podsupd observes the status itself"),
+    }
+
+
 _METADATA = {
     **_supported("name namespace labels annotations"),
     **_later("generateName", "give the pod a fixed metadata.name"),
@@ -75,7 +85,7 @@ _METADATA = {
 
 _POD_SPEC = {
     **_supported("containers:Container* initContainers:Container* volumes:Volume*"),
-    **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace"),
+    **_supported("restartPolicy terminationGracePeriodSeconds shareProcessNamespace activeDeadlineSeconds"),
     **_ignored(
         "affinity:Affinity nodeName nodeSelector tolerations:Toleration* schedulingGates:PodSchedulingGate* "
         "schedulingGroup:PodSchedulingGroup topologySpreadConstraints:TopologySpreadConstraint* overhead "
@@ -96,7 +106,6 @@ _POD_SPEC = {
     **_supported("hostNetwork hostPID hostIPC hostname hostnameOverride subdomain setHostnameAsFQDN"),
     **_supported("hostAliases:HostAlias* dnsPolicy dnsConfig:PodDNSConfig securityContext:PodSecurityContext"),
     **_later("hostUsers", "set userns in Podman's containers.conf", True),
-    **_later("activeDeadlineSeconds", _REMOVE),
     **_later("resourceClaims:PodResourceClaim*", _REMOVE),
     **_later("resources:ResourceRequirements", "set resources on each container", {}),
     **_later("runtimeClassName", "Podman's containers.conf chooses the runtime"),
@@ -107,11 +116,10 @@ _CONTAINER = {
     **_supported("ports:ContainerPort*"),
     **_supported("resources:ResourceRequirements volumeMounts:VolumeMount*"),
     **_supported("livenessProbe:Probe readinessProbe:Probe startupProbe:Probe"),
-    **_supported("lifecycle:Lifecycle stdin tty restartPolicy"),
+    **_supported("lifecycle:Lifecycle stdin tty restartPolicy restartPolicyRules:ContainerRestartRule*"),
     **_ignored("resizePolicy:ContainerResizePolicy*", "there is no API to resize a running pod with"),
     **_supported("terminationMessagePath terminationMessagePolicy"),
     **_supported("securityContext:SecurityContext"),
-    **_later("restartPolicyRules:ContainerRestartRule*", "use restartPolicy"),
     **_later("stdinOnce", "use stdin, which stays open", False),
     **_later("volumeDevices:VolumeDevice*", "mount a hostPath volume"),
 }
@@ -141,8 +149,8 @@ _VOLUME = {
 }
 
 _POLICY_SPEC = {
-    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after update:PolicyUpdate"),
-    **_later("signals", _REMOVE),
+    **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
+    **_supported("signals:PolicySignals update:PolicyUpdate"),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -168,6 +176,8 @@ TABLE: dict[str, dict[str, Field]] = {
         **_later("tcpSocket:TCPSocketAction", "Kubernetes takes it and fails when it is run: use exec or httpGet"),
     },
     "SleepAction": _supported("seconds"),
+    "ContainerRestartRule": _supported("action exitCodes:ContainerRestartRuleOnExitCodes"),
+    "ContainerRestartRuleOnExitCodes": _supported("operator values"),
     "ContainerPort": _supported("containerPort hostIP hostPort name protocol"),
     "EnvVar": _supported("name value valueFrom:EnvVarSource"),
     "EnvVarSource": {
@@ -255,6 +265,31 @@ TABLE: dict[str, dict[str, Field]] = {
         **_ignored("selector:LabelSelector storageClassName volumeAttributesClassName volumeName", _NO_PROVISIONER),
         **_later("dataSource:TypedLocalObjectReference dataSourceRef:TypedObjectReference", "fill the volume yourself"),
     },
+    "Deployment": _workload("Deployment"),
+    "DeploymentSpec": {
+        **_supported("replicas template selector"),
+        **_ignored("minReadySeconds progressDeadlineSeconds strategy", _POLICY_UPDATES),
+        **_ignored("revisionHistoryLimit", "only the last good version is kept, and only with an update policy"),
+        **_later("paused", "use podsupd stop", False),
+    },
+    "DaemonSet": _workload("DaemonSet"),
+    "DaemonSetSpec": {
+        **_supported("template selector"),
+        **_ignored("minReadySeconds updateStrategy", _POLICY_UPDATES),
+        **_ignored("revisionHistoryLimit", "only the last good version is kept, and only with an update policy"),
+    },
+    "Job": _workload("Job"),
+    "JobSpec": {
+        **_supported("template completions parallelism backoffLimit ttlSecondsAfterFinished activeDeadlineSeconds"),
+        **_ignored("selector", "the one pod is the job's own"),
+        **_ignored("manualSelector", "the one pod is the job's own", False),
+        **_ignored("podReplacementPolicy", "a try ends before the next one begins", "Failed", "TerminatingOrFailed"),
+        **_ignored("completionMode", "there is one completion", "NonIndexed"),
+        **_later("backoffLimitPerIndex maxFailedIndexes successPolicy", "write a Job for each index"),
+        **_later("podFailurePolicy", "use restartPolicyRules"),
+        **_later("suspend", "use podsupd stop", False),
+        **_later("managedBy", _REMOVE),
+    },
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
     "PodPolicySpec": _POLICY_SPEC,
@@ -269,6 +304,10 @@ TABLE: dict[str, dict[str, Field]] = {
     "PolicyUpdate": _supported("minHealthySeconds progressDeadlineSeconds rollback"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
+    "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpectation*"),
+    "PolicyForward": _supported("container signal to:PolicyForwardTarget*"),
+    "PolicyForwardTarget": _supported("container signal"),
+    "PolicyExpectation": _supported("container signal exits withinSeconds exitCode"),
     "PolicyBackoff": _supported("initialSeconds maxSeconds resetSeconds recreateAfterFailures"),
 }
 
@@ -304,8 +343,6 @@ _INNER = {
     "FileKeySelector": "key optional path volumeName",
     "ContainerResizePolicy": "resourceName restartPolicy",
     "ResourceClaim": "name request",
-    "ContainerRestartRule": "action exitCodes:ContainerRestartRuleOnExitCodes",
-    "ContainerRestartRuleOnExitCodes": "operator values",
     "WindowsSecurityContextOptions": "gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName",
     "VolumeDevice": "devicePath name",
     "EvictionResponder": "name priority",
@@ -375,6 +412,9 @@ ROOTS = {
     "ConfigMap": "v1",
     "Secret": "v1",
     "PersistentVolumeClaim": "v1",
+    "Deployment": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "Job": "batch/v1",
 }
 """The supported kinds, which are also names of types in the table, and their apiVersion."""
 
@@ -383,8 +423,8 @@ _OTHER_KINDS = {
         "Binding Endpoints Event LimitRange List Namespace Node PersistentVolume "
         "PodTemplate ReplicationController ResourceQuota Service ServiceAccount"
     ),
-    "apps/v1": "DaemonSet Deployment ReplicaSet StatefulSet ControllerRevision",
-    "batch/v1": "CronJob Job",
+    "apps/v1": "ReplicaSet StatefulSet ControllerRevision",
+    "batch/v1": "CronJob",
     "networking.k8s.io/v1": "Ingress IngressClass NetworkPolicy",
 }
 _WAYS_OUT = {
@@ -392,7 +432,7 @@ _WAYS_OUT = {
     "Ingress": "publish ports with hostPort",
     "List": "write each of its items as a document of its own",
 } | dict.fromkeys(
-    ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "ReplicationController", "PodTemplate"],
+    ["ReplicaSet", "StatefulSet", "CronJob", "ReplicationController", "PodTemplate"],
     "write its template as a Pod with a metadata.name",
 )
 OTHER_KINDS: dict[str, str] = {

@@ -65,3 +65,24 @@ class Failed:
 
     fingerprint: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """For how long a pod runs as this fingerprint says: since the boottime at which it was first seen so."""
+
+    pod_id: str
+    fingerprint: str
+    since: float
+    boot_id: str
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job that came to its end: of the spec with this fingerprint, at this boottime; succeeded or not."""
+
+    fingerprint: str
+    at: float
+    boot_id: str
+    succeeded: bool

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from podsupd.model.life import Failed, Good, HookFact, HookKind, HookRun, Rollout
+from podsupd.model.life import Active, Done, Failed, Good, HookFact, HookKind, HookRun, Rollout
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, StopSpec, Webhook
+from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +219,18 @@ class CallWebhook:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateContainer:
+    """Set the limits of a container that runs; pid: of its first process. mark: digest of the resources."""
+
+    container_id: str
+    container: str
+    resources: Resources
+    pid: int
+    mark: str
+    why: str = ""
+
+
 Action = (
     CreatePod
     | RemovePod
@@ -230,6 +242,7 @@ Action = (
     | RemoveContainer
     | PullImage
     | RunHook
+    | UpdateContainer
     | CallWebhook
 )
 
@@ -276,7 +289,7 @@ class Death:
     ours: podsupd stopped it on a wish (an edit, an operator), so it says nothing of the container's health.
     words: its own last words (terminationMessagePath), which stand for the message where there are any.
     cause: who ended it, by the kernel's word (``SIGKILL from host process 'bash' (root)``), and its
-    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known.
+    origin (container, exec, host, podsupd, podman, kernel ...); empty: not known. cause_signal: that signal's name.
     """
 
     incarnation: Incarnation
@@ -289,6 +302,7 @@ class Death:
     ours: bool = False
     cause: str = ""
     sender_origin: str = ""
+    cause_signal: str = ""
     words: str = ""
 
 
@@ -303,6 +317,7 @@ class ContainerMemory:
     those of the creation). stop_signal: empty for what Podman says, the image's. sidecar: the manifest's last word too,
     its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
     current was first seen.
+    limited: the life whose limits were set in place, and the digest of the resources that they were set to.
     """
 
     failures: int = 0
@@ -325,6 +340,7 @@ class ContainerMemory:
     sandbox: Incarnation | None = None
     post_start: HookRun | None = None
     pre_stop: Hook | None = None
+    limited: tuple[Incarnation, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +387,8 @@ class PodMemory:
     restart_generation: int = 0
     ladders: Mapping[str, LadderMemory] = field(default_factory=dict)
     initialized: Incarnation | None = None
+    active: Active | None = None
+    done: Done | None = None
     good: Good | None = None
     rollout: Rollout | None = None
     failed: Failed | None = None

@@ -124,3 +124,26 @@ class SignalReport:
     reached: tuple[Reached, ...]
     left: tuple[Survivor, ...]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResult:
+    """An expectation that was tried: outcome is met, breached, inconclusive, or skipped (nothing was sent)."""
+
+    container: str
+    signal: str
+    expected: str
+    outcome: str
+    message: str
+    took_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrillReport:
+    """What a drill of all of a pod's expectations came to. ready: the pod was Ready again in the end."""
+
+    pod: str
+    met: bool
+    verdict: str
+    ready: bool
+    results: tuple[DrillResult, ...]

@@ -217,10 +217,11 @@ class DeathCause:
 
     text: for people (``SIGKILL from host process 'bash' (root)``), beginning with "after" when the process took the
     signal and exited by itself. origin: of the sender, as in Party. purpose: as in SignalRecord. out_of_memory: the
-    kernel killed it for that.
+    kernel killed it for that. signal: its name.
     """
 
     text: str
     origin: str
     purpose: str = ""
     out_of_memory: bool = False
+    signal: str = ""

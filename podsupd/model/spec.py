@@ -7,6 +7,7 @@ from enum import StrEnum
 from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
 from podsupd.model.security import PodSecurity, Security
+from podsupd.model.signal_policy import SignalPolicy
 from podsupd.model.volumes import VolumeMount, VolumeSpec
 
 
@@ -215,6 +216,18 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartRule:
+    """Restart a container that ended with one of these codes, or (without) with any other, whatever its policy says."""
+
+    codes: frozenset[int]
+    among: bool = True
+
+    def holds(self, exit_code: int) -> bool:
+        """Say whether a container that ended so is restarted."""
+        return (exit_code in self.codes) is self.among
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container; runtime_name is its name in Podman (``POD-NAME`` or bare).
 
@@ -244,6 +257,7 @@ class ContainerSpec:
     message_path: str = "/dev/termination-log"
     message_from_log: bool = False
     restart_policy: RestartPolicy | None = None
+    restart_rules: tuple[RestartRule, ...] = ()
     post_start: Hook | None = None
     pre_stop: Hook | None = None
     image_id: str = ""
@@ -282,12 +296,20 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A pod that has its work to do once. backoff_limit: failures that are borne. ttl_s: until its removal."""
+
+    backoff_limit: int = 6
+    ttl_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
     objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
     after: pods that have to be Ready, or to have succeeded, before this one is started. update: None takes a changed
-    spec as it is.
+    spec as it is. active_deadline_s: for how long the pod may run. job: None for a pod that is to run on.
     """
 
     name: str
@@ -308,8 +330,11 @@ class PodSpec:
     security: PodSecurity = field(default_factory=PodSecurity)
     network: Network = field(default_factory=Network)
     after: tuple[str, ...] = ()
+    signals: SignalPolicy = field(default_factory=SignalPolicy)
     init_containers: tuple[ContainerSpec, ...] = ()
     update: UpdateSpec | None = None
+    active_deadline_s: float | None = None
+    job: JobSpec | None = None
 
     @property
     def every(self) -> tuple[ContainerSpec, ...]:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from podsupd.model.observed import LogLine
 from podsupd.model.processes import PodProcesses, ProcessCount
-from podsupd.model.sending import SignalReport, SignalRequest
+from podsupd.model.sending import DrillReport, SignalReport, SignalRequest
+from podsupd.model.signal_policy import Expectation
 from podsupd.model.signals import SignalRecord
 from podsupd.model.spec import ProbeSpec
 from podsupd.model.status import Change, ConfigStatus, DaemonStatus, Event, Health, PodPlan, PodStatus, ProbeRun
@@ -56,6 +57,10 @@ class Meter(Protocol):
 
     def signal(self, record: SignalRecord) -> None:
         """Count a signal of the ledger (a storm's record by its count)."""
+        ...
+
+    def expectation(self, pod: str, rule: Expectation, outcome: str, count: int = 1) -> None:
+        """Count an expectation of a signal that was met or breached; a count of 0 makes the series."""
         ...
 
     def signals_lost(self, count: int) -> None:
@@ -134,6 +139,10 @@ class Control(Protocol):
 
     async def signal(self, request: SignalRequest) -> SignalReport:
         """Send a signal and return what came of it. Raises LookupError, SignalRefused, ProcessesUnavailable."""
+        ...
+
+    async def drill(self, pod: str) -> DrillReport:
+        """Send every signal whose consequences the pod declares, and say what followed. Raises as ``signal``."""
         ...
 
     async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:

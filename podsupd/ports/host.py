@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from typing import Protocol
 
 from podsupd.model.desired import DirectoryScan
+from podsupd.model.limits import Limits
 from podsupd.model.plan import Now
 from podsupd.model.processes import Member, ProcessCount, ProcessRecords
 from podsupd.model.sending import Addressee, Dispatch
@@ -83,6 +84,10 @@ class Shelters(Protocol):
         Nobody gets the same signal of the same step twice, but for SIGKILL. Returns those who got it first now, as
         ``command (pid N)``.
         """
+        ...
+
+    async def limits(self, container_id: str, pid: int) -> Limits | None:
+        """Return what the kernel enforces on a container, whose first process has this host pid; None: not seen."""
         ...
 
     async def remove(self, container_id: str) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 from podsupd.model.observed import ExecResult, LogLine, ObservedPod, Relist, RuntimeEvent, RuntimeInfo
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.references import Login
+from podsupd.model.spec import Resources
 
 
 class Runtime(Protocol):
@@ -41,6 +42,10 @@ class Runtime(Protocol):
 
     async def signal_container(self, container_id: str, signal: str) -> None:
         """Send a signal to its first process; PodmanConflict when it is not running."""
+        ...
+
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        """Set all limits of a container that runs; a restart may lose them."""
         ...
 
     async def remove_container(self, container_id: str) -> None:

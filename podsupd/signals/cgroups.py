@@ -17,6 +17,7 @@ from typing import TypeVar
 from podsupd import log
 from podsupd.core import signal_words
 from podsupd.errors import CgroupUnavailable
+from podsupd.model.limits import Limits
 from podsupd.signals import held, hierarchies, pipes, scopes
 from podsupd.signals.held import Process
 from podsupd.signals.pipes import Outputs
@@ -96,6 +97,13 @@ class Shelters:
         for scope in await self._run(partial(self._remove, container_id)):
             await scopes.stop(scope)
         self._outputs.close(container_id)
+
+    async def limits(self, container_id: str, pid: int) -> Limits | None:
+        """Return what the kernel enforces on a container, see ports.Shelters."""
+        try:
+            return await self._run(partial(hierarchies.limits, pid, container_id))
+        except (CgroupUnavailable, OSError, ValueError):
+            return None
 
     # -- on the thread
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from podsupd.model.limits import UNLIMITED, Limits
+
 SHELTER = "podsupd-"
 SCOPE = ".scope"
 # A container id is 64 hex digits; under systemd a cgroup made by it is a scope.
@@ -27,6 +29,10 @@ _LIMITS = (
     "memory.limit_in_bytes",
     "pids.max",
 )
+
+_ENFORCED = ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "memory.limit_in_bytes", "cpu.max", "memory.max")
+_PERIOD_US = 100_000
+_NO_LIMIT = 2**62  # what v1 shows for none is the largest number of whole pages
 
 
 def mounts(proc: Path = Path("/proc")) -> dict[str, tuple[Path, str]]:
@@ -74,6 +80,28 @@ def homes(pid: int, container_id: str, proc: Path = Path("/proc")) -> tuple[Path
             below = below.removeprefix(root)
         found[Path(f"{point}{below}")] = None
     return tuple(found)
+
+
+def limits(pid: int, container_id: str, proc: Path = Path("/proc")) -> Limits | None:
+    """Read what the kernel enforces on a container; None when no hierarchy tells. Raises OSError and ValueError."""
+    texts: dict[str, str] = {}
+    for home in homes(pid, container_id, proc):
+        for name in _ENFORCED:
+            with suppress(FileNotFoundError):
+                texts[name] = (home / name).read_text().strip()
+    if "memory.max" in texts and "cpu.max" in texts:
+        quota, period = texts["cpu.max"].split()
+        share = UNLIMITED if quota == "max" else int(quota) * _PERIOD_US // int(period)
+        memory = UNLIMITED if texts["memory.max"] == "max" else int(texts["memory.max"])
+        return Limits(share, memory, None)
+    if any(name not in texts for name in _ENFORCED[:4]):
+        return None
+    quota_us, memory = int(texts["cpu.cfs_quota_us"]), int(texts["memory.limit_in_bytes"])
+    return Limits(
+        UNLIMITED if quota_us < 0 else quota_us * _PERIOD_US // int(texts["cpu.cfs_period_us"]),
+        UNLIMITED if memory >= _NO_LIMIT else memory,
+        int(texts["cpu.shares"]),
+    )
 
 
 def shelters(proc: Path = Path("/proc")) -> dict[str, tuple[Path, ...]]:

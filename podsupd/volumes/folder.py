@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from podsupd import log
 from podsupd.core import files
 from podsupd.errors import FilesUnavailable
 from podsupd.model.references import PodFacts
@@ -13,9 +14,12 @@ from podsupd.model.spec import PodSpec
 from podsupd.model.volumes import Projected
 from podsupd.volumes import writer
 
+logger = log.get("volumes")
+
 MESSAGE_MAX = 4096
 """Bytes of a container's last words that are read, as in Kubernetes."""
 
+_IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 _ROOT_MODE = 0o700
 _MESSAGE_MODE = 0o666
 
@@ -27,6 +31,7 @@ class PodFolders:
         self._root = root
         self._kept: dict[str, tuple[tuple[PodSpec, str], list[Path]]] = {}
         self._lock = asyncio.Lock()
+        self._looked = False
 
     async def keep(self, pod: PodSpec, uid: str) -> Collection[str]:
         """Have every file of a pod's volumes as it should be; return the volumes that changed under containers.
@@ -69,6 +74,7 @@ class PodFolders:
         root = Path(self._root)
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(_ROOT_MODE)
+        self._look_once(root)
         folder = Path(files.pod_folder(self._root, pod.name))
         folder.mkdir(exist_ok=True)
         facts = PodFacts(
@@ -95,6 +101,17 @@ class PodFolders:
             self._touch(there[-1])
         return changed, there
 
+    def _look_once(self, root: Path) -> None:
+        """Say once where Secrets would reach a disk."""
+        kind = "" if self._looked else filesystem(root)
+        self._looked = True
+        if kind and kind not in _IN_MEMORY:
+            logger.warning(
+                "the files of Secrets are on a disk: put [api] socket, beside which they lie, on a tmpfs",
+                folder=str(root),
+                filesystem=kind,
+            )
+
     @staticmethod
     def _touch(path: Path) -> None:
         if not path.exists():
@@ -116,6 +133,20 @@ class PodFolders:
                 return file.read(MESSAGE_MAX).decode(errors="replace")
         except OSError:
             return ""
+
+
+def filesystem(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """Return the type of the file system that a path is on, as the kernel calls it; empty when it is not known."""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+            before, _, after = line.partition(" - ")
+            if before.split()[2:3] == [wanted]:
+                return after.split()[0]
+    except OSError:
+        return ""
+    return ""
 
 
 def _projected(pod: PodSpec) -> list[tuple[str, Projected]]:

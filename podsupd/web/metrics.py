@@ -12,6 +12,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from podsupd.model.signal_policy import Expectation
 from podsupd.model.signals import SignalRecord
 from podsupd.model.spec import ProbeSpec
 from podsupd.ports import Control
@@ -82,6 +83,14 @@ class PrometheusMeter:
             "signal",
             "result",
         )
+        self._expectations = self._counter(
+            "signal_expectations",
+            "Expectations of what follows a signal, checked when one happened.",
+            "pod",
+            "container",
+            "signal",
+            "outcome",
+        )
         self._signals_lost = self._counter("signal_trace_lost", "Trace records that the kernel's buffer dropped.")
         self._reconnects = self._counter("event_stream_reconnects", "Reconnects of Podman's event stream.")
 
@@ -149,6 +158,10 @@ class PrometheusMeter:
         self._signals.labels(
             record.pod, target.container or "", sender.container or "", sender.origin, record.signal, record.result
         ).inc(record.count)
+
+    def expectation(self, pod: str, rule: Expectation, outcome: str, count: int = 1) -> None:
+        """Count an expectation of a signal that was met or breached; a count of 0 makes the series."""
+        self._expectations.labels(pod, rule.container, rule.signal, outcome).inc(count)
 
     def signals_lost(self, count: int) -> None:
         """Count records that the kernel's buffer dropped."""

@@ -104,6 +104,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST",
+        "/v1/pods/{pod}/drill",
+        sending.drill,
+        "Send every signal whose consequences the pod declares, on purpose, and say which were met",
+        Answer(schema="DrillReport"),
+        body="Empty",
+        errors=(404, 409, 503),
+    ),
+    Route(
+        "POST",
         "/v1/pods/{pod}/probes/{name}/run",
         probing.run,
         "Make one attempt of a probe now, which counts for nothing",

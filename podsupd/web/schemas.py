@@ -94,6 +94,7 @@ _PARTY = {
 }
 _ORIGINS: Json = {"enum": ["container", "infra", "exec", "host", "podsupd", "podman", "kernel", "unknown"]}
 
+_WATCHED = {"container": _STRING, "signal": _STRING}
 _FATES = [fate.value for fate in Fate]
 
 SCHEMAS: dict[str, Json] = {
@@ -209,6 +210,7 @@ SCHEMAS: dict[str, Json] = {
                         )
                     ),
                     "probes": _list(_ref("ProbeStatus")),
+                    "signals": _ref("SignalPolicy"),
                 }
             ),
         }
@@ -290,6 +292,17 @@ SCHEMAS: dict[str, Json] = {
             "purpose": {"enum": ["", "signal", "forward", "drill"]},
         }
     ),
+    "SignalPolicy": _object(
+        {
+            "forward": _list(_object({**_WATCHED, "to": _list(_object(_WATCHED))})),
+            "expect": _list(
+                _object(
+                    {**_WATCHED, "exits": _BOOLEAN, "withinSeconds": _NUMBER, "sentence": _STRING},
+                    {"exitCode": _INTEGER},
+                )
+            ),
+        }
+    ),
     "SignalRequest": {
         **_object(
             {"signal": {"type": ["string", "integer"], "description": "TERM, SIGTERM, 15 or RTMIN+3"}},
@@ -351,6 +364,26 @@ SCHEMAS: dict[str, Json] = {
             "note": _STRING,
         }
     ),
+    "DrillReport": _object(
+        {
+            "pod": _STRING,
+            "met": _BOOLEAN,
+            "verdict": _STRING,
+            "ready": _BOOLEAN,
+            "results": _list(
+                _object(
+                    {
+                        "container": _STRING,
+                        "signal": _STRING,
+                        "expected": _STRING,
+                        "outcome": {"enum": ["met", "breached", "inconclusive", "skipped"]},
+                        "message": _STRING,
+                        "tookSeconds": _maybe(_NUMBER),
+                    }
+                )
+            ),
+        }
+    ),
     "SignalList": _object({"items": _list(_ref("Signal"))}),
     "PlanList": _object(
         {
@@ -370,6 +403,7 @@ SCHEMAS: dict[str, Json] = {
                         "path": _STRING,
                         "state": {"enum": ["Loaded", "Invalid", "Pending", "Missing", "Held"]},
                         "pods": _list(_STRING),
+                        "objects": _list(_object({"kind": _STRING, "name": _STRING})),
                         "lastGoodUsed": _BOOLEAN,
                         "errors": _list(_ref("FileProblem")),
                         "warnings": _list(_ref("FileProblem")),

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from podsupd.core import signal_words as words
 from podsupd.model.sending import SignalRequest
-from podsupd.web import shapes
+from podsupd.web import signal_shapes
 from podsupd.web.handlers import answer, find_pod, read_body
 from podsupd.web.keys import CLOSING, CONTROL
 from podsupd.web.problems import ApiError
@@ -25,7 +25,19 @@ async def signal(request: web.Request, _query: Query) -> web.StreamResponse:
             made = await request.app[CONTROL].signal(asked)
     except TimeoutError:
         raise ApiError(503, "cannot report what came of the signal: podsupd ends") from None
-    return answer(shapes.signal_report(made))
+    return answer(signal_shapes.signal_report(made))
+
+
+async def drill(request: web.Request, _query: Query) -> web.StreamResponse:
+    """POST /v1/pods/{pod}/drill: the answer comes when the drill is over; it ends when the client goes."""
+    await read_body(request)
+    pod = find_pod(request).name
+    try:
+        async with request.app[CLOSING].within(request, None):
+            made = await request.app[CONTROL].drill(pod)
+    except TimeoutError:
+        raise ApiError(503, "cannot go on with the drill: podsupd ends") from None
+    return answer(signal_shapes.drill_report(made))
 
 
 def _read(pod: str, body: dict[str, Any]) -> SignalRequest:

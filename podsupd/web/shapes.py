@@ -9,7 +9,7 @@ from podsupd.model.desired import DesiredFile, Problem
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Death
 from podsupd.model.processes import PodProcesses, Process
-from podsupd.model.sending import Reached, SignalReport, Survivor
+from podsupd.model.signal_policy import SignalPolicy
 from podsupd.model.status import (
     Change,
     Condition,
@@ -20,6 +20,7 @@ from podsupd.model.status import (
     PodStatus,
     ProbeStatus,
 )
+from podsupd.web.signal_shapes import signal_policy
 from podsupd.web.spec_shape import pod_spec
 
 Json = dict[str, Any]
@@ -83,6 +84,7 @@ def pod(status: PodStatus) -> Json:
                 for c in status.every
             ],
             "probes": [probe(p) for p in status.probes],
+            "signals": signal_policy(spec.signals if spec else SignalPolicy()),
         },
     }
 
@@ -217,6 +219,7 @@ def _file(value: DesiredFile) -> Json:
         "path": value.path,
         "state": value.state.value,
         "pods": [p.name for p in value.pods],
+        "objects": [{"kind": o.kind.value, "name": o.name} for o in value.objects],
         "lastGoodUsed": value.last_good_used,
         "errors": [_problem(p) for p in value.errors],
         "warnings": [_problem(p) for p in value.warnings],
@@ -243,56 +246,6 @@ def processes(found: PodProcesses) -> Json:
         "sharedPIDNamespace": found.shared,
         "omitted": found.omitted,
         "processes": [_process(process) for process in found.processes],
-    }
-
-
-def signal_report(value: SignalReport) -> Json:
-    """Return what came of a signal; a list with depths, as the processes are."""
-    return {
-        "pod": value.pod,
-        "container": value.container,
-        "signal": value.signal,
-        "time": value.time,
-        "got": value.got,
-        "verdict": value.verdict,
-        "traced": value.traced,
-        "waitedSeconds": value.waited_s,
-        "processes": [_reached(each) for each in value.reached],
-        "left": [_survivor(each) for each in value.left],
-        "note": value.note,
-    }
-
-
-def _reached(value: Reached) -> Json:
-    ending = value.ending
-    return {
-        "depth": value.depth,
-        "container": value.container,
-        "pid": value.pid,
-        "hostPID": value.host_pid,
-        "command": value.command,
-        "signal": value.signal,
-        "fate": value.fate.value,
-        "takenAfterSeconds": _microseconds(value.taken_s),
-        "ended": ending
-        and {"exitCode": ending.code, "signal": ending.signal, "afterSeconds": _microseconds(ending.after_s)},
-        "id": value.id,
-        "message": value.message,
-    }
-
-
-def _microseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 6)
-
-
-def _survivor(value: Survivor) -> Json:
-    return {
-        "container": value.container,
-        "pid": value.pid,
-        "hostPID": value.host_pid,
-        "command": value.command,
-        "state": value.state,
-        "new": value.new,
     }
 
 

@@ -14,6 +14,7 @@ from podsupd.model.spec import (
     ProbeSpec,
     ProbeType,
     Resources,
+    RestartRule,
     Sleep,
     TcpSocket,
 )
@@ -37,6 +38,7 @@ def pod_spec(spec: PodSpec) -> Json:
         "restartPolicy": spec.restart_policy.value,
         "terminationGracePeriodSeconds": _number(spec.grace_s),
         "shareProcessNamespace": spec.share_process_namespace,
+        **({"activeDeadlineSeconds": _number(spec.active_deadline_s)} if spec.active_deadline_s else {}),
         **({"volumes": [references.volume(v) for v in spec.volumes]} if spec.volumes else {}),
         **details.pod(spec),
     }
@@ -55,12 +57,18 @@ def _container(spec: ContainerSpec) -> Json:
         "resources": _resources(spec.resources),
         "lifecycle": _lifecycle(spec),
         "restartPolicy": spec.restart_policy,
+        "restartPolicyRules": [_rule(rule) for rule in spec.restart_rules],
         "stdin": spec.stdin,
         "tty": spec.tty,
         "securityContext": details.security(spec.security),
         **{_PROBE_FIELD[p.type]: _probe(p) for p in spec.probes if p.type in _PROBE_FIELD},
     }
     return shape | {name: value for name, value in optional.items() if value}
+
+
+def _rule(rule: RestartRule) -> Json:
+    codes = {"operator": "In" if rule.among else "NotIn", "values": sorted(rule.codes)}
+    return {"action": "Restart", "exitCodes": codes}
 
 
 def _lifecycle(spec: ContainerSpec) -> Json:

@@ -70,8 +70,8 @@ spec:
     until(lambda: daemon.container(name, "web")["restartCount"] == 1, "the first step")
     assert any("step 1 of 3" in e["message"] for e in daemon.events(name, "Unhealthy"))
     daemon.kill()
-    daemon.start()
-    until(lambda: alerts, "the second step")
+    daemon.start(wait=False)
+    until(lambda: alerts, "the second step", seconds=90)
     until(lambda: any("step 3 of 3" in e["message"] for e in daemon.events(name, "Unhealthy")), "the third step")
     daemon.wait_pod(name)
     assert [daemon.container(name, c)["restartCount"] for c in ("web", "idle")] == [1, 0]

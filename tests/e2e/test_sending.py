@@ -15,10 +15,10 @@ HOST = "/host"
 LOADER = next(Path("/usr").glob("lib*/ld-linux-*.so.*")).resolve()
 LOOP = "while :; do sleep 0.1; done"
 CONTAINERS = {
-    # Takes USR1, relays QUIT to its child, and exits with 3 on TERM.
+    # Takes USR1, passes ALRM on to its child, and exits with 3 on TERM.
     "main": (
         "trap 'echo got' USR1; trap '' HUP; trap 'exit 3' TERM; "
-        f"(trap 'exit 5' USR2; {LOOP}) & child=$!; trap 'kill -USR2 $child' QUIT; {LOOP}"
+        f"(trap 'exit 5' USR2; {LOOP}) & child=$!; trap 'kill -USR2 $child' ALRM; {LOOP}"
     ),
     "deaf": f"trap '' TERM HUP; {LOOP}",
 }
@@ -79,7 +79,7 @@ def bring_up(daemon: Daemon, name: str) -> None:
     daemon.write("pod.yaml", text)
     daemon.start()
     daemon.wait_pod(name)
-    for container, mask, number in (("main", "SigCgt", signal.SIGQUIT), ("deaf", "SigIgn", signal.SIGTERM)):
+    for container, mask, number in (("main", "SigCgt", signal.SIGALRM), ("deaf", "SigIgn", signal.SIGTERM)):
         until(lambda c=container, m=mask, n=number: masked(first(f"{name}-{c}"), m, n), f"{container}'s traps")  # type: ignore[misc]
     until(lambda: masked(first(f"{name}-blocks"), "SigBlk", signal.SIGTERM), "the blocked signal")
 
@@ -99,8 +99,8 @@ def test_each_process_does_something_else_with_a_signal(sent: Sent) -> None:
 
     assert sent.fates(sent.ask("/main", "hup", code=1)) == [(0, "main", "SIGHUP", "ignored")]
     assert sent.fates(sent.ask("/blocks", "15", code=1)) == [(0, "blocks", "SIGTERM", "blocked")]
-    report = sent.ask("/main", "QUIT", "--wait", "2")
-    assert sent.fates(report) == [(0, "main", "SIGQUIT", "handled"), (1, "main", "SIGUSR2", "handled")]
+    report = sent.ask("/main", "ALRM", "--wait", "30")
+    assert sent.fates(report) == [(0, "main", "SIGALRM", "handled"), (1, "main", "SIGUSR2", "handled")]
     assert report["processes"][1]["ended"]["signal"] is None
     assert "1 sent on from it" in report["verdict"]
 
@@ -165,10 +165,10 @@ def test_without_the_trace_masks_and_pidfds_tell(make_daemon: Callable[..., Daem
 
 def test_a_table_for_a_person_and_an_answer_for_a_mistake(sent: Sent) -> None:
     """The tree is readable, and a wrong PID, container or signal is told with a way out and signals nobody."""
-    shown = sent.daemon.cli("signal", f"{sent.name}/main", "QUIT", "--wait", "2").stdout
+    shown = sent.daemon.cli("signal", f"{sent.name}/main", "ALRM", "--wait", "30").stdout
     rows = [line.split() for line in shown.splitlines()]
     assert rows[0] == ["PROCESS", "PID", "SIGNAL", "FATE", "AFTER", "THEN"]
-    assert (rows[1][0], rows[1][2:4]) == ("main/sh", ["SIGQUIT", "handled"])
+    assert (rows[1][0], rows[1][2:4]) == ("main/sh", ["SIGALRM", "handled"])
     assert (rows[2][:2], rows[2][3:5]) == (["└", "main/sh"], ["SIGUSR2", "handled"])
     for args, code, words in (
         ((sent.name, "TREM"), 2, "did you mean SIGTERM"),

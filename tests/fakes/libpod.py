@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -55,9 +55,11 @@ class FakeLibpod(Objects):
         super().__init__(version)
         self.path, self.url = path, f"unix://{path}"
         self.calls: list[tuple[str, str]] = []
+        self.updates: list[tuple[str, dict[str, Any]]] = []
         self.done: list[tuple[str, str]] = []
         self.faults: dict[str, Fault] = {}
         self.logins: list[str] = []
+        self.warnings: list[str] = []
         self.run: Callable[[str, list[str]], tuple[int, str, str] | None] = lambda _name, _command: (0, "", "")
         self._execs: dict[str, Doc] = {}
         self._runner: web.AppRunner | None = None
@@ -100,6 +102,7 @@ class FakeLibpod(Objects):
             ("list_containers", "GET", "containers/json"), ("create_container", "POST", "containers/create"),
             ("inspect_container", "GET", "containers/{name}/json"), ("start", "POST", "containers/{name}/start"),
             ("kill", "POST", "containers/{name}/kill"), ("remove_container", "DELETE", "containers/{name}"),
+            ("update", "POST", "containers/{name}/update"),
             ("logs_of", "GET", "containers/{name}/logs"), ("create_exec", "POST", "containers/{name}/exec"),
             ("start_exec", "POST", "exec/{name}/start"), ("inspect_exec", "GET", "exec/{name}/json"),
             ("pull", "POST", "images/pull"), ("image_inspect", "GET", "images/{name:.+}/json"),
@@ -235,7 +238,7 @@ class FakeLibpod(Objects):
         doc |= {"ImageName": body["image"], "Image": self.images[body["image"]]}
         doc["Config"]["StopTimeout"] = body.get("stop_timeout", 10)
         self._tell("container", "create", doc["Id"], {"name": doc["Name"], "podId": doc["Pod"]})
-        return web.json_response({"Id": doc["Id"], "Warnings": []}, status=201)
+        return web.json_response({"Id": doc["Id"], "Warnings": self.warnings}, status=201)
 
     async def _inspect_container(self, request: web.Request) -> web.Response:
         return web.json_response(self._find(self.containers, request.match_info["name"]))
@@ -261,6 +264,10 @@ class FakeLibpod(Objects):
         if name == "SIGKILL" or name not in self.stubborn.get(doc["Name"], set()) | HARMLESS:
             self._exit(doc, 128 + signal.Signals[name])
         return web.Response(status=204)
+
+    async def _update(self, request: web.Request) -> web.Response:
+        self.updates.append((request.match_info["name"], await request.json()))
+        return web.json_response(request.match_info["name"], status=201)
 
     async def _remove_container(self, request: web.Request) -> web.Response:
         doc = self._find(self.containers, request.match_info["name"])

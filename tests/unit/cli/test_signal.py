@@ -7,7 +7,8 @@ import pytest
 from podsupd.errors import SignalRefused
 from podsupd.model.sending import SignalRequest
 from tests.unit.cli.conftest import Run
-from tests.unit.web.fakes import FakeControl, signal_report
+from tests.unit.web.fakes import FakeControl
+from tests.unit.web.signal_fakes import signal_report
 
 SHOWN = r"""PROCESS                   PID  SIGNAL   FATE     AFTER   THEN
 nginx-server/nginx        6    SIGHUP   handled  41 us   -

@@ -6,15 +6,17 @@ from core.world import CLIENT, OWNER, POD, WEB, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podsupd.core import initializing, naming
+from podsupd.core import ending, initializing, naming
 from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import Intent, Verdict
 from podsupd.model.spec import (
     ContainerSpec,
     ExecCommand,
     HttpGet,
+    JobSpec,
     PodSpec,
     PortSpec,
+    Resources,
     RestartPolicy,
     Sleep,
     StopScope,
@@ -45,6 +47,10 @@ WANTS: list[PodSpec | None] = [
     replace(POD, restart_policy=RestartPolicy.ON_FAILURE),
     replace(POD, containers=(replace(WEB, image="absent"), CLIENT)),
     HOOKED,
+    replace(POD, containers=(replace(WEB, resources=Resources(500)), CLIENT)),
+    replace(POD, containers=(replace(WEB, resources=Resources(500, 2**26)), CLIENT), update=UPDATE),
+    replace(POD, active_deadline_s=300.0, containers=(WEB,)),
+    replace(POD, job=JobSpec(1, 50.0), restart_policy=RestartPolicy.ON_FAILURE, containers=(CLIENT,)),
     replace(POD, update=UPDATE),
     replace(POD, update=UPDATE, containers=(replace(WEB, env=(("B", "1"),)), CLIENT)),
     replace(
@@ -154,7 +160,7 @@ def check_fixed_point(world: World) -> None:
     if world.want is None:
         assert world.seen is None
         return
-    if world.intent.stopped:
+    if world.intent.stopped or world.memory.done or ending.expired(world.want, world.memory):
         assert world.seen is None or not any(c.state.alive for c in world.seen.containers)
     else:
         assert world.seen is not None

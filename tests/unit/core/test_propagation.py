@@ -143,6 +143,10 @@ def test_a_signal_of_our_own_is_told_with_its_purpose_and_what_it_led_to() -> No
     ours, passed_on, other = world.all()
     assert [(r.purpose, r.cause) for r in (ours, passed_on, other)] == [("signal", None), ("", ours.id), ("", None)]
     assert [d.id for d in watch.drafts] == [ours.id, passed_on.id]
+    # What was announced and not seen within five seconds was not sent.
+    world.ledger.own(Own(11, USR1, 10, watch))
+    (late,) = world.feed(sent(6_000_000_000, 999, 11, USR1)).all()
+    assert late.purpose == ""
     assert all(d.told and d.root == ours.id for d in watch.drafts)
 
 
@@ -333,3 +337,28 @@ def test_causes_are_earlier_and_mutual(events: list[TraceEvent]) -> None:
         if record.cause is not None:
             assert record.cause < record.id
             assert record.id in {c.id for c in records[record.cause].led_to}
+
+
+@given(histories(), st.sampled_from(["signal", "forward", "drill"]))
+@settings(max_examples=100, deadline=None)
+def test_a_watch_sees_its_own_and_what_follows_and_nothing_else(events: list[TraceEvent], purpose: str) -> None:
+    """Whatever else happens, a report is of exactly the signals that podsupd sent for it and of those sent on."""
+    world, watch = World(), Watch(purpose)
+    world.proc[999] = facts(999, command="podsupd")
+    announced = 0
+    for event in events:
+        # What the host's shell sends in these histories is podsupd's, and every other one of them is announced.
+        ours = isinstance(event, Generated) and event.tid == 500
+        if isinstance(event, Generated) and ours:
+            announced += 1
+            if announced % 2:
+                world.ledger.own(Own(event.target, event.signal, event.at, watch))
+        world.feed(event._replace(tid=999) if isinstance(event, Generated) and ours else event)
+    records = {record.id: record for record in world.all()}
+    seen = {draft.id for draft in watch.drafts}
+    assert len(seen) == len(watch.drafts)
+    assert {r.id for r in records.values() if r.purpose} == {r.id for r in records.values() if r.purpose == purpose}
+    assert len([d for d in watch.drafts if d.purpose]) == (announced + 1) // 2
+    # A storm's records are told as one, under an id of its own.
+    told = [r for r in records.values() if r.count == 1]
+    assert seen & {r.id for r in told} == {r.id for r in told if r.purpose or r.cause in seen}

@@ -38,6 +38,7 @@ from podsupd.model.plan import (
     SignalContainer,
     SignalLeftovers,
     StartContainer,
+    UpdateContainer,
 )
 from podsupd.model.spec import (
     ContainerSpec,
@@ -195,6 +196,8 @@ class World:
                 code = self.codes.get(self.of(container_id).label(CONTAINER_LABEL))
                 if code is not None:
                     self.crash(self.of(container_id).label(CONTAINER_LABEL), code)
+            case UpdateContainer(container_id=container_id):
+                assert self.of(container_id).state is ContainerState.RUNNING
             case RunHook(container=name, kind=kind, incarnation=life):
                 assert self.of(action.container_id).incarnation == life
                 assert self.of(action.container_id).state.alive

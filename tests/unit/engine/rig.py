@@ -20,6 +20,7 @@ from podsupd.engine.worker import Tools
 from podsupd.errors import CgroupUnavailable, PodsupdError, ProbeUnrunnable, StateUnavailable
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.desired import Desired, DesiredFile, FileState
+from podsupd.model.limits import Limits
 from podsupd.model.plan import Intent, Now, PodMemory
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeSpec, Source
 from podsupd.model.status import Event
@@ -120,6 +121,7 @@ class Cgroups:
     moved: dict[str, tuple[int, ...]] = field(default_factory=dict)
     left: dict[str, tuple[int, ...]] = field(default_factory=dict)
     broken: str = ""
+    enforced: dict[str, Limits] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     async def shelter(self, container_id: str, pid: int) -> None:
@@ -149,6 +151,11 @@ class Cgroups:
         if signal == "SIGKILL" and container_id in self.left:
             self.left[container_id] = ()
         return tuple(f"worker (pid {pid})" for pid in got)
+
+    async def limits(self, container_id: str, pid: int) -> Limits | None:
+        """See what the test put there."""
+        del pid
+        return self.enforced.get(container_id)
 
     async def remove(self, container_id: str) -> None:
         """Remove the empty one."""

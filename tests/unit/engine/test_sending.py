@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from podsupd.core.conditions import PodView
-from podsupd.engine.events import Broadcast
+from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.sending import Sending, Tools
 from podsupd.errors import PodsupdError, SignalRefused
 from podsupd.model.observed import Incarnation
@@ -17,7 +17,7 @@ from podsupd.model.processes import PodProcesses
 from podsupd.model.sending import Addressee, Dispatch, Fate, Purpose, SignalRequest
 from podsupd.model.signals import Delivered, Exited, Generated, ProcessFacts
 from tests.unit.core.test_sending import process
-from tests.unit.engine.rig import Deaths
+from tests.unit.engine.rig import Clock, Deaths, Journal
 from tests.unit.engine.test_ledger import MAIN, OWNER, FakeTable
 from tests.unit.engine.test_ledger import Rig as LedgerRig
 from tests.unit.engine.test_ledger import pod as observed
@@ -63,13 +63,15 @@ class Rig:
         us = ProcessFacts(DAEMON, 1, "podsupd", (), (DAEMON,), "root", (DAEMON,))
         self.ledger.ledger._table.look = lambda tid: us if tid == DAEMON else plain(tid)  # type: ignore[method-assign]
         self.kernel, self.exits, self.changed = Kernel(self.ledger), Deaths(), Broadcast()
+        self.journal, self.seen = Journal(), observed()
+        self.events = EventLog(self.journal, Clock())
         self.memory = PodMemory()
-        tools = Tools(Map(), self.ledger.ledger, self.kernel, self.exits, self.changed)  # type: ignore[arg-type]
+        tools = Tools(self.events, Map(), self.ledger.ledger, self.kernel, self.exits, self.changed)  # type: ignore[arg-type]
         self.sending = Sending(tools, lambda name: self.view() if name == "web" else None)
 
     def view(self) -> PodView:
         """Return the pod as it is known."""
-        return PodView("web", None, Intent(), observed(), None, self.memory, owner=OWNER)
+        return PodView("web", None, Intent(), self.seen, None, self.memory, owner=OWNER)
 
     def happen(self, number: int, *, handler: int = HANDLER, ends: bool = False) -> None:
         """Tell of a signal of ours to main, and maybe of its end."""
@@ -106,6 +108,9 @@ async def test_a_handled_signal_is_reported(rig: Rig) -> None:
     assert report.waited_s < 30
     assert rig.kernel.sent == [(Addressee(11, 7, 6, MAIN), USR1)]
     assert [r.purpose for r in rig.ledger.history.rows.values()] == ["signal"]
+    assert [(n.reason, n.message) for n in rig.journal.notes] == [
+        ("Signalled", "podsupd signal: main/sh[6] handled SIGUSR1 after 1 us")
+    ]
 
 
 async def test_an_exit_waits_for_podmans_word_on_it(rig: Rig) -> None:
@@ -158,6 +163,17 @@ async def test_without_a_trace_masks_and_pidfds_do() -> None:
     assert (report.reached[0].fate, report.traced, report.waited_s < 30) == (Fate.HANDLED, False, True)
     causes = await rig.ledger.ledger.causes("web", observed(dead=True))
     assert (causes[MAIN].text, causes[MAIN].purpose) == ("SIGTERM from podsupd drill", "drill")
+
+
+async def test_a_container_that_was_just_started_is_waited_for(rig: Rig) -> None:
+    """Who signals right after a start is not told that nothing runs: the worker's look at it is on its way."""
+    rig.kernel.then = rig.happen
+    now, rig.seen = rig.seen, observed(dead=True)
+    asking = asyncio.create_task(rig.sending.send(SignalRequest("web", USR1, "main", wait_s=60)))
+    await rig.ledger.until(lambda: rig.changed._waiters)
+    rig.seen = now
+    rig.changed.notify()
+    assert (await asking).got
 
 
 async def test_nobody_is_signalled_by_mistake(rig: Rig) -> None:

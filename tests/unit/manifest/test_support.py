@@ -2,7 +2,16 @@
 
 import pytest
 
-from podsupd.manifest import env_schema, expect_schema, object_schema, parse, schema, security_schema, volume_schema
+from podsupd.manifest import (
+    env_schema,
+    expect_schema,
+    object_schema,
+    parse,
+    schema,
+    security_schema,
+    signal_schema,
+    volume_schema,
+)
 from podsupd.manifest.support import ROOTS, TABLE, Support
 
 MODELS = {
@@ -66,6 +75,10 @@ MODELS = {
     "PolicyProbe": schema.PolicyProbe,
     "PolicyExec": schema.PolicyExec,
     "PolicyExpect": expect_schema.Expect,
+    "PolicySignals": signal_schema.Signals,
+    "PolicyForward": signal_schema.Forward,
+    "PolicyForwardTarget": signal_schema.Target,
+    "PolicyExpectation": signal_schema.Expectation,
     "PolicyBackoff": schema.Backoff,
 }
 

@@ -1,5 +1,6 @@
 """The pods' folders on the host."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from podsupd.errors import FilesUnavailable
 from podsupd.model.references import FieldRef, ObjectKind, ObjectSpec, ResourceRef
 from podsupd.model.spec import ContainerSpec, PodSpec, Source
 from podsupd.model.volumes import FieldFile, FieldFiles, KeyPath, ObjectFiles, Projected, VolumeMount, VolumeSpec
-from podsupd.volumes import PodFolders
+from podsupd.volumes import PodFolders, folder
 
 MAP = ObjectSpec(ObjectKind.CONFIG_MAP, "app", "/d/app.yaml", data={"a": b"1", "b": b"\x00\xff"})
 VOLUMES = (
@@ -101,3 +102,15 @@ async def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "volumes").write_text("")
     with pytest.raises(FilesUnavailable, match="cannot write the files of pod p below"):
         await PodFolders(str(tmp_path / "volumes")).keep(POD, "")
+
+
+def test_the_kind_of_a_file_system_is_known(tmp_path: Path) -> None:
+    """A Secret that would reach a disk is warned of, by the kernel's own table of mounts."""
+    assert folder.filesystem(Path("/proc")) == "proc"
+    device = tmp_path.stat().st_dev
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 {os.major(device)}:{os.minor(device)} / /x rw shared:1 - tmpfs tmpfs rw\n")
+    assert folder.filesystem(tmp_path, table) == "tmpfs"
+    assert folder.filesystem(tmp_path, tmp_path / "none") == ""
+    table.write_text("1 0 255:255 / /x rw - ext4 /dev/x rw\n")
+    assert folder.filesystem(tmp_path, table) == ""

@@ -10,7 +10,8 @@ from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import ContainerState, Incarnation, LogLine, ObservedContainer, ObservedPod
 from podsupd.model.plan import Death
 from podsupd.model.processes import Origin, PodProcesses, Process, ProcessCount
-from podsupd.model.sending import Ending, Fate, Reached, SignalReport, SignalRequest, Survivor
+from podsupd.model.sending import DrillReport, SignalReport, SignalRequest
+from podsupd.model.signal_policy import SignalPolicy
 from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.spec import (
     ContainerSpec,
@@ -40,6 +41,7 @@ from podsupd.model.status import (
     ProbeStatus,
 )
 from podsupd.model.volumes import EmptyDir, HostPath, VolumeMount, VolumeSpec
+from tests.unit.web.signal_fakes import QUIT, RELOAD, STAYS, drill_report, signal_report
 
 PATH = "/etc/podsupd/pods.d/my-shared-pod.yaml"
 STARTED = 1_790_000_000.0
@@ -83,6 +85,7 @@ SPEC = PodSpec(
     volumes=(VolumeSpec("cache", EmptyDir(size_limit=1 << 20)), VolumeSpec("site", HostPath("/srv/site", "Directory"))),
     share_process_namespace=True,
     probes=(HOST_CURL,),
+    signals=SignalPolicy((RELOAD,), (QUIT, STAYS)),
 )
 DEATH = Death(Incarnation("b1", "t0"), 137, "SIGKILL", "OOMKilled", "out of memory", STARTED, STARTED + 60)
 
@@ -196,25 +199,6 @@ def signal_record(number: int, pod: str = "my-shared-pod") -> SignalRecord:
     )
 
 
-def signal_report(**fields: Any) -> SignalReport:
-    """Return what came of a SIGHUP that nginx's master passed on to a worker of a hostile name."""
-    plain = SignalReport(
-        "my-shared-pod", "nginx-server", "SIGHUP", "2026-11-22T06:27:14.833527Z", got=True,
-        verdict="nginx-server/nginx[6] handled SIGHUP after 41 us; 1 sent on from it", traced=True, waited_s=0.3,
-        reached=(
-            Reached(0, "nginx-server", 6, 4006, "nginx", "SIGHUP", Fate.HANDLED, 0.000041, None, 4711),
-            Reached(
-                1, "nginx-server", 11, 4011, "x\x1b[31m", "SIGQUIT", Fate.HANDLED, 0.0012, Ending(0, None, 0.0047), 4712
-            ),
-        ),
-        left=(
-            Survivor("nginx-server", 6, 4006, "nginx", "sleeping", new=False),
-            Survivor("nginx-server", 12, 4012, "nginx", "sleeping", new=True),
-        ),
-    )  # fmt: skip
-    return replace(plain, **fields)
-
-
 def probe_run() -> ProbeRun:
     """Return a probe that was asked for."""
     return ProbeRun(
@@ -261,6 +245,7 @@ class FakeControl:
     tree_: PodProcesses = field(default_factory=tree)
     run: ProbeRun = field(default_factory=probe_run)
     report: SignalReport = field(default_factory=signal_report)
+    drilled: DrillReport = field(default_factory=lambda: drill_report(met=False))
     counts: dict[str, ProcessCount] = field(
         default_factory=lambda: {"my-shared-pod": ProcessCount(8, 1), "old-pod": ProcessCount(0, 0)}
     )
@@ -352,6 +337,11 @@ class FakeControl:
         self._fail()
         self.calls.append(("signal", request))
         return self.report
+
+    async def drill(self, pod: str) -> DrillReport:
+        self._fail()
+        self.calls.append(("drill", pod))
+        return self.drilled
 
     async def run_probe(self, pod: str, probe: str) -> ProbeRun:
         self._fail()

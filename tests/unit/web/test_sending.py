@@ -64,6 +64,34 @@ async def test_what_cannot_be_meant_is_refused(
     assert control.calls == []
 
 
+async def test_a_drill_is_told_as_the_document_describes(client: aiohttp.ClientSession, control: FakeControl) -> None:
+    """A program runs the drill, and reads what was met and what was not."""
+    async with client.post("/v1/pods/my-shared-pod/drill") as response:
+        assert response.status == 200
+        report = await response.json()
+    whole = {"$ref": "#/components/schemas/DrillReport", "components": {"schemas": SCHEMAS}}
+    Draft202012Validator(whole).validate(report)
+    assert control.calls == [("drill", "my-shared-pod")]
+    assert [(r["outcome"], r["tookSeconds"]) for r in report["results"]] == [("met", 0.0047), ("breached", 0.2)]
+
+
+async def test_the_rules_are_in_the_pod(client: aiohttp.ClientSession) -> None:
+    """Whoever is to confirm a drill reads what is declared."""
+    async with client.get("/v1/pods/my-shared-pod") as response:
+        rules = (await response.json())["podsupd"]["signals"]
+    assert rules["forward"] == [
+        {
+            "container": "nginx-server",
+            "signal": "SIGHUP",
+            "to": [{"container": "busybox-client", "signal": "SIGUSR1"}],
+        }
+    ]
+    assert [rule["sentence"] for rule in rules["expect"]] == [
+        "SIGQUIT to nginx-server: exits with code 0 within 20 s",
+        "SIGUSR1 to busybox-client: does not exit within 10 s",
+    ]
+
+
 @pytest.mark.parametrize(("error", "status"), [(SignalRefused("no process runs"), 409), (LookupError("no PID"), 404)])
 async def test_nobody_to_signal_is_told(
     client: aiohttp.ClientSession, control: FakeControl, error: Exception, status: int

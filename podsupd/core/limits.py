@@ -1,0 +1,29 @@
+"""Requests and limits as the kernel takes them, by the kubelet's rules."""
+
+from podsupd.model.limits import DEFAULT_SHARES, UNLIMITED, Limits
+from podsupd.model.spec import Resources
+
+CPU_PERIOD_US = 100_000
+# The kernel takes no smaller quota, and no fewer shares (as the kubelet's MinQuotaPeriod and MinShares).
+MIN_QUOTA_US = 1_000
+MIN_SHARES = 2
+_PAGE = 65536  # the largest page of the platforms that Podman runs on: memory limits are whole pages
+
+
+def limits_of(resources: Resources) -> Limits:
+    """Return what is enforced; as in Kubernetes a limit without a request is the request too."""
+    cpu, asked = resources.cpu_limit_milli, resources.cpu_request_milli
+    weight = cpu if asked is None else asked
+    return Limits(
+        max(MIN_QUOTA_US, cpu * CPU_PERIOD_US // 1000) if cpu else UNLIMITED,
+        resources.memory_limit or UNLIMITED,
+        DEFAULT_SHARES if weight is None else max(MIN_SHARES, weight * 1024 // 1000),
+    )
+
+
+def same(want: Limits, have: Limits) -> bool:
+    """Say whether the kernel enforces what is wanted, as exactly as it can."""
+    shares = want.cpu_shares == have.cpu_shares or have.cpu_shares is None
+    if UNLIMITED in {want.memory, have.memory}:
+        return shares and want.cpu_quota_us == have.cpu_quota_us and want.memory == have.memory
+    return shares and want.cpu_quota_us == have.cpu_quota_us and abs(want.memory - have.memory) < _PAGE

@@ -1,0 +1,94 @@
+"""Deployments, DaemonSets and Jobs as people have them."""
+
+import pytest
+
+from podsupd.manifest import parse
+from podsupd.model.spec import JobSpec, RestartPolicy, RestartRule
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 1
+  strategy: {type: RollingUpdate}
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}, annotations: {a: b}}
+    spec:
+      containers:
+      - {name: c, image: nginx, ports: [{containerPort: 80, hostPort: 8080}]}
+---
+apiVersion: podsupd.io/v1
+kind: PodPolicy
+metadata: {name: web}
+spec: {update: {}}
+"""
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: pi}
+spec:
+  backoffLimit: 4
+  ttlSecondsAfterFinished: 100
+  activeDeadlineSeconds: 60
+  template:
+    spec:
+      restartPolicy: Never
+      activeDeadlineSeconds: 90
+      containers:
+      - name: pi
+        image: perl:5.34.0
+        command: ["perl", "-Mbignum=bpi", "-wle", "print bpi(2000)"]
+"""
+
+
+def test_a_deployment_is_the_pod_of_its_template() -> None:
+    """The pod has the Deployment's name and the template's labels; a PodPolicy is for it as for any pod."""
+    parsed = parse(DEPLOYMENT, "m.yaml")
+    assert parsed.errors == ()
+    (pod,) = parsed.pods
+    assert (pod.name, dict(pod.labels), dict(pod.annotations)) == ("web", {"app": "web"}, {"a": "b"})
+    assert [c.runtime_name for c in pod.containers] == ["web-c"]
+    assert pod.update is not None
+    assert pod.job is None
+    assert [str(w) for w in parsed.warnings] == [
+        "m.yaml:6: spec.strategy: ignored: there is one pod: write a PodPolicy with update"
+    ]
+
+
+def test_a_daemon_set_is_one_pod_too() -> None:
+    """Every node is this one."""
+    text = DEPLOYMENT.replace("kind: Deployment", "kind: DaemonSet").replace("  replicas: 1\n", "")
+    text = text.replace("strategy", "updateStrategy")
+    assert [p.name for p in parse(text, "m.yaml").pods] == ["web"]
+
+
+def test_kubernetes_own_example_of_a_job() -> None:
+    """A Job that makes a new pod for each try has its containers made anew, as often as backoffLimit bears."""
+    (pod,) = parse(JOB, "m.yaml").pods
+    assert pod.job == JobSpec(4, 100.0)
+    assert pod.active_deadline_s == 60.0
+    assert pod.restart_policy is RestartPolicy.ON_FAILURE
+    assert pod.backoff.recreate_after_failures == 1
+
+
+def test_a_job_bears_six_failures_unless_it_says_otherwise() -> None:
+    """Kubernetes' default; without a time to live it stays until its manifest goes."""
+    text = JOB.replace("  backoffLimit: 4\n", "").replace("  ttlSecondsAfterFinished: 100\n", "")
+    (pod,) = parse(text.replace("Never", "OnFailure"), "m.yaml").pods
+    assert pod.job == JobSpec(6, None)
+    assert pod.backoff.recreate_after_failures == 5
+
+
+@pytest.mark.parametrize(("operator", "code", "holds"), [("In", 3, True), ("In", 4, False), ("NotIn", 4, True)])
+def test_restart_rules_are_for_exit_codes(operator: str, code: int, holds: bool) -> None:  # noqa: FBT001
+    """A container may be restarted for some codes and not for others."""
+    text = DEPLOYMENT.replace(
+        "{name: c, image: nginx,",
+        f"{{name: c, image: nginx, restartPolicy: Never, restartPolicyRules: "
+        f"[{{action: Restart, exitCodes: {{operator: {operator}, values: [3]}}}}],",
+    )
+    (pod,) = parse(text, "m.yaml").pods
+    assert pod.containers[0].restart_rules == (RestartRule(frozenset({3}), operator == "In"),)
+    assert pod.containers[0].restart_rules[0].holds(code) is holds
