@@ -31,5 +31,5 @@ def meter() -> CountingMeter:
 @pytest.fixture
 async def runtime(fake: FakeLibpod, meter: CountingMeter) -> AsyncIterator[LibpodRuntime]:
     """Yield a Runtime on the fake, with a short timeout."""
-    async with LibpodRuntime(fake.url, meter=meter, request_timeout_s=0.3) as runtime:
+    async with LibpodRuntime(fake.url, meter=meter, request_timeout_s=1) as runtime:
         yield runtime

@@ -82,10 +82,10 @@ async def test_a_hung_podman_is_unavailable_in_time(
 ) -> None:
     """A Podman that hangs costs one timeout and is counted, and the next call can succeed."""
     fake.fail("list_pods", Fault(hang=True))
-    with pytest.raises(PodmanUnavailable, match=r"cannot list pods: no answer on .* within 0.3 s"):
+    with pytest.raises(PodmanUnavailable, match=r"cannot list pods: no answer on .* within 1 s"):
         await runtime.relist()
     assert meter.operations == [("list", True)]
-    assert meter.seconds[0] >= 0.3
+    assert meter.seconds[0] >= 1
     await runtime.relist()
     assert meter.operations[1:] == [("list", False), ("list", False)]
 
