@@ -105,7 +105,7 @@ def show(console: Console, title: str, rows: Sequence[Row]) -> None:
             str(row.ours),
             str(row.peer or ""),
             row.peer_name,
-            f"{row.ratio:.2f}" if row.ratio is not None else "",
+            f"{row.ratio:.3g}" if row.ratio is not None else "",
             bound,
             verdict,
         )

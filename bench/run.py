@@ -6,7 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bring_up, daemon_restart, idle, machine, probe_scale, restart_latency, signals
+from bench import (
+    bring_up,
+    daemon_restart,
+    idle,
+    machine,
+    probe_cost,
+    probe_leaks,
+    probe_scale,
+    restart_latency,
+    signals,
+)
 from bench.rows import Options, Scenario, show
 
 SCENARIOS: dict[str, Scenario] = {
@@ -15,6 +25,8 @@ SCENARIOS: dict[str, Scenario] = {
     "daemon-restart": daemon_restart,
     "idle": idle,
     "signals": signals,
+    "probe-cost": probe_cost,
+    "probe-leaks": probe_leaks,
     "probe-scale": probe_scale,
 }
 

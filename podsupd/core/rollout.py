@@ -58,6 +58,12 @@ class _Case:
     before: PodSpec | None
 
 
+def relies_on(want: PodSpec | None, memory: PodMemory) -> tuple[str, ...]:
+    """Name the pods that the file's spec is after, and those that the good one is."""
+    good = specs.load(memory.good.spec) if want and want.update and memory.good else None
+    return tuple(dict.fromkeys([*(want.after if want else ()), *(good.after if good else ())]))
+
+
 def choose(
     want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now
 ) -> Choice:

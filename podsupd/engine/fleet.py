@@ -46,7 +46,7 @@ class Fleet:
         """Pass on that a pod's picture changed, and have those look again that wait for it."""
         tell(pod)
         for worker in self.workers.values():
-            if worker.want is not None and pod in worker.want.after and worker.waits(dependencies.WAITING):
+            if worker.waits_for(pod):
                 worker.poke()
 
     def _unmet(self, pod: str) -> str:

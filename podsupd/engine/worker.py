@@ -11,8 +11,9 @@ from podsupd import log
 from podsupd.core import naming, troubles
 from podsupd.core.accounting import INFRA
 from podsupd.core.conditions import PodView
+from podsupd.core.dependencies import WAITING
 from podsupd.core.planner import plan
-from podsupd.core.rollout import OUTCOMES, images_needed
+from podsupd.core.rollout import OUTCOMES, images_needed, relies_on
 from podsupd.engine import registrations
 from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, told
@@ -164,9 +165,10 @@ class Worker:
         """It looked at its pod and knows what to do, so that its view is worth showing."""
         return self._plan is not None
 
-    def waits(self, reason: str) -> bool:
-        """Say whether the pod as a whole waits for this reason."""
-        return self._plan is not None and self._plan.waiting.get(INFRA, ("",))[0] == reason
+    def waits_for(self, pod: str) -> bool:
+        """Say whether the pod waits for another one, and this is one of those."""
+        waiting = self._plan is not None and self._plan.waiting.get(INFRA, ("",))[0] == WAITING
+        return waiting and pod in relies_on(self._want, self._memory)
 
     def view(self) -> PodView:
         """Return all that is known of the pod now."""
@@ -274,7 +276,7 @@ class Worker:
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             hooks=self._tools.hooks.facts(self.name),
             watching_since=self._watching_since,
-            after={pod: self._tools.unmet(pod) for pod in (self._want.after if self._want else ())},
+            after={pod: self._tools.unmet(pod) for pod in relies_on(self._want, self._memory)},
         )
 
     async def _leftovers(self, seen: ObservedPod | None) -> Mapping[str, tuple[int, ...]]:

@@ -1,6 +1,9 @@
 """What a container's environment may be told of its pod and its host, asked when it is created."""
 
+import fcntl
+import ipaddress
 import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +13,7 @@ from podsupd.model.spec import ContainerSpec
 
 Json = Mapping[str, Any]
 
+_SIOCGIFADDR = 0x8915
 _OUTWARD = (("192.0.2.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6))
 
 
@@ -24,7 +28,10 @@ def asks_for_host(container: ContainerSpec) -> bool:
 
 
 def host_addresses() -> tuple[str, ...]:
-    """Return the addresses that the host's default routes go out from, IPv4 first; nothing is sent. Blocks."""
+    """Return the addresses that the host's default routes go out from, IPv4 first; nothing is sent. Blocks.
+
+    On a host that has no way out: the IPv4 addresses of its interfaces, but for loopback.
+    """
     found = []
     for destination, family in _OUTWARD:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -33,6 +40,20 @@ def host_addresses() -> tuple[str, ...]:
                 found.append(str(probe.getsockname()[0]))
             except OSError:
                 continue
+    return tuple(found) or _interface_addresses()
+
+
+def _interface_addresses() -> tuple[str, ...]:
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()))
+            except OSError:  # it has no address
+                continue
+            address = socket.inet_ntoa(answer[20:24])
+            if not ipaddress.ip_address(address).is_loopback:
+                found.append(address)
     return tuple(found)
 
 

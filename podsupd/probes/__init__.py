@@ -1,4 +1,4 @@
-"""One attempt of a probe: http, tcp or exec, from a pod's network namespace, the host's, or a container; webhooks.
+"""One attempt of a probe: http, tcp, grpc or exec, from a pod's network namespace, the host or a container; webhooks.
 
 No schedule, threshold or verdict here (core.probing and engine.prober have those), and nothing is kept between
 attempts but the handles that make them cheap. What could not be tried at all is ProbeUnrunnable, never a result.

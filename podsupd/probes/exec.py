@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +31,15 @@ SBIN = "/usr/local/sbin:/usr/sbin:/usr/bin"  # a user's PATH lacks what root's h
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """How to call the runtime for a container. state_dir: its --root; process: the OCI ``process`` section."""
+    """How to call the runtime for a container. state_dir: its --root; process: the OCI ``process`` section.
+
+    entry: what is put before it, to call it in the user namespace of a rootless Podman.
+    """
 
     binary: str
     state_dir: str
     process: dict[str, object]
+    entry: tuple[str, ...] = ()
 
 
 class ExecProbe:
@@ -101,19 +104,22 @@ class ExecProbe:
         self, direct: Direct, folder: Path, container_id: str, output: Output, timeout_s: float
     ) -> int | None:
         """Run the runtime's exec to its end; return its exit code, None when it took too long and was killed."""
-        arguments = [direct.binary, "--root", direct.state_dir, "--log", str(folder / "log"), "exec"]
+        arguments = [*direct.entry, direct.binary, "--root", direct.state_dir, "--log", str(folder / "log"), "exec"]
         arguments += ["--process", str(folder / "process.json"), "--pid-file", str(folder / "pid"), container_id]
         runtime = Child(arguments, output.writer)
         try:
             output.started()
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(timeout_s):
                     return await runtime.wait()
-            return None
+            except TimeoutError:
+                output.seal()
+                return None
         finally:
             try:
                 if not runtime.ended:
-                    await asyncio.to_thread(tree.kill_exec, runtime.pid, _pid(folder), container_id, mark(folder.name))
+                    place = "" if direct.entry else container_id  # a rootless Podman makes no cgroups on v1
+                    await asyncio.to_thread(tree.kill_exec, runtime.pid, _pid(folder), place, mark(folder.name))
             finally:
                 await runtime.end()
 
@@ -131,10 +137,11 @@ class ExecProbe:
 def find(target: ProbeTarget, *, rootless: bool) -> Direct | None:
     """Return how to call the runtime directly, None when something needed is not here: then Podman is asked.
 
-    A rootless Podman's containers live in a user namespace that the runtime would have to be started in.
+    A rootless Podman's containers live in a user namespace that the runtime has to be started in: that of conmon, the
+    parent of the container's first process.
     """
     name = Path(target.oci_runtime).name
-    if rootless or name not in RUNTIMES or not target.oci_config_path:
+    if name not in RUNTIMES or not target.oci_config_path:
         return None
     binary = shutil.which(target.oci_runtime, path=f"{os.environ.get('PATH', '')}:{SBIN}")
     state_dir = next((d for d in _state_dirs(name) if (Path(d) / target.container_id).is_dir()), None)
@@ -144,7 +151,23 @@ def find(target: ProbeTarget, *, rootless: bool) -> Direct | None:
         process = json.loads(Path(target.oci_config_path).read_bytes())["process"]
     except (OSError, ValueError, KeyError):
         return None
-    return Direct(binary, state_dir, process) if isinstance(process, dict) else None
+    entry = _entry(target) if rootless else ()
+    return Direct(binary, state_dir, process, entry) if isinstance(process, dict) and entry is not None else None
+
+
+def _entry(target: ProbeTarget) -> tuple[str, ...] | None:
+    nsenter = shutil.which("nsenter", path=f"{os.environ.get('PATH', '')}:{SBIN}")
+    first = tree.read(target.container_pid) if target.container_pid else None
+    if nsenter is None or first is None:
+        return None
+    conmon = Path(f"/proc/{first.parent}")
+    try:
+        if target.container_id.encode() not in (conmon / "cmdline").read_bytes():
+            return None
+        (conmon / "ns/user").stat()
+    except OSError:
+        return None
+    return (nsenter, "--preserve-credentials", f"--user={conmon}/ns/user")
 
 
 def _state_dirs(name: str) -> list[str]:
@@ -178,7 +201,8 @@ def _pid(folder: Path) -> int:
 async def _status(direct: Direct, container_id: str) -> str:
     """Return the container's state as the OCI runtime sees it: running, paused, stopped, ..., or gone."""
     with Output(STATE_LIMIT) as output:
-        runtime = Child([direct.binary, "--root", direct.state_dir, "state", container_id], output.writer)
+        command = [*direct.entry, direct.binary, "--root", direct.state_dir, "state", container_id]
+        runtime = Child(command, output.writer)
         output.started()
         await runtime.end()
         try:

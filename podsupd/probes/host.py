@@ -6,7 +6,6 @@ Only where the settings allow it: a manifest could run anything as root otherwis
 import asyncio
 import os
 import uuid
-from contextlib import suppress
 
 from podsupd.errors import ProbeUnrunnable
 from podsupd.model.spec import ExecCommand
@@ -53,11 +52,13 @@ async def _end(command: list[str], environment: dict[str, str], output: Output, 
     child = Child(command, output.writer, environment)
     try:
         output.started()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(timeout_s):
                 code = await child.wait()
                 return code if code >= 0 else 128 - code
-        return None
+        except TimeoutError:
+            output.seal()
+            return None
     finally:
         try:
             if not child.ended:

@@ -3,8 +3,8 @@
 Success is 200 to 399 unless the probe expects something else; the certificate is not verified; no proxy, no cookies, no
 reuse of connections; redirects are followed on the same host only, and one to another host is a success with a warning.
 
-The parser is llhttp (httptools), on a plain socket: a client made for many requests spends ten times as long on the
-first of a session, and a probe is always the first.
+The parser is llhttp (httptools), on a plain socket: a client made for many requests spends three times as long on
+the first of a session, and a probe is always the first.
 """
 
 import time
@@ -25,7 +25,6 @@ HEAD_SHOWN = 4096  # bytes of an answer's head that are kept to be shown
 HEAD_LIMIT = 1024 * 1024  # bytes; Go's client, and so a kubelet, takes ten times that
 MAX_REDIRECTS = 10  # as Go's client
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
-_SWITCHING = 101
 _FINAL = 200  # what is below is followed by the answer itself (RFC 9110, 15.2)
 # What Go's parser takes too: a name with odd characters, a bare line feed, a space after a chunk's size.
 _LENIENT = {
@@ -66,10 +65,11 @@ async def get(
                     url, shown = following, str(following)
                     request = _request(url, handler.headers, user_agent)
                     continue
-            except ValueError:  # nowhere that anybody could follow it to
-                pass
-            warning = f"redirected to another host, not followed: {clean(answer.location)}"
-            return True, f"GET {start} answered {answer.status}", warning
+            except ValueError:
+                return False, f"cannot GET {start}: it redirects to what is no URL: {clean(answer.location)}", ""
+            if handler.expect is None:
+                warning = f"redirected to another host, not followed: {clean(answer.location)}"
+                return True, f"GET {start} answered {answer.status}", warning
         return *await met(handler.expect or FINE, answer, f"GET {shown}", time.monotonic() - began), ""
     return False, f"cannot GET {start}: it redirects more than {MAX_REDIRECTS} times", ""
 
@@ -116,7 +116,7 @@ async def _exchange(url: URL, request: bytes, open_socket: OpenSocket, detail: D
 
 async def _read(wire: Wire, sent: float, detail: Detail, body_limit: int) -> Answer:
     taken = _Taken(body_limit)
-    parser = httptools.HttpResponseParser(taken)
+    parser = taken.parser = httptools.HttpResponseParser(taken)
     parser.set_dangerous_leniencies(**_LENIENT)
     head = bytearray()
     try:
@@ -133,8 +133,6 @@ async def _read(wire: Wire, sent: float, detail: Detail, body_limit: int) -> Ans
                     raise _FailedError("the answer broke off")
                 break  # without a length the end of the connection is the end of the body
             parser.feed_data(data)
-            if taken.enough() and parser.get_status_code() < _FINAL:
-                taken.on_message_begin()
             if not taken.in_body and len(head) > HEAD_LIMIT:
                 raise _FailedError(f"the answer is not HTTP: its head is longer than {HEAD_LIMIT} bytes")
     except httptools.HttpParserUpgrade:
@@ -142,29 +140,40 @@ async def _read(wire: Wire, sent: float, detail: Detail, body_limit: int) -> Ans
     except httptools.HttpParserError as error:
         if not taken.enough():  # what comes after an answer that is whole does not matter
             raise _FailedError(f"the answer is not HTTP: {clean(str(error))}") from error
+    finally:
+        taken.parser = None  # it refers to taken as well: the two would wait for the collector
     detail.head = bytes(head.partition(b"\r\n\r\n")[0][:HEAD_SHOWN])
-    return Answer(parser.get_status_code(), taken.location.decode(errors="replace"), bytes(taken.body))
+    return Answer(taken.status, taken.location.decode(errors="replace"), bytes(taken.body))
 
 
 class _Taken:
     """What was taken in of an answer; httptools calls it.
 
-    in_body: the head is complete. framed: it says how long the body is.
+    status: of the head that is complete, 0 before. in_body: the head is complete. framed: it says how long the body is.
     """
+
+    parser: httptools.HttpResponseParser | None = None
 
     def __init__(self, body_limit: int) -> None:
         self._limit = body_limit
-        self.on_message_begin()
+        self._over = False
+        self._begin()
 
     def enough(self) -> bool:
-        """Say whether no more of it is needed."""
-        return self._enough
+        """Say whether no more of it is needed: it is whole, or the limit reached, and it is the final one."""
+        return self._over and self.status >= _FINAL
 
     def on_message_begin(self) -> None:
-        """Begin anew: what came before was not the final answer yet."""
+        """Begin anew, unless what came before was the final answer: what follows that is not asked for."""
+        if self.enough():
+            raise ValueError("an answer that nobody asked for")
+        self._begin()
+
+    def _begin(self) -> None:
+        self.status = 0
         self.location = b""
         self.body = bytearray()
-        self.in_body = self.framed = self._enough = False
+        self.in_body = self.framed = self._over = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep what decides how to go on."""
@@ -175,14 +184,15 @@ class _Taken:
             self.framed = True
 
     def on_headers_complete(self) -> None:
-        """Note that the body follows."""
+        """Note the status, and that the body follows."""
         self.in_body = True
+        self.status = self.parser.get_status_code() if self.parser else 0
 
     def on_body(self, chunk: bytes) -> None:
         """Keep as much as is wanted."""
         self.body += chunk[: self._limit - len(self.body)]
-        self._enough = self._enough or len(self.body) >= self._limit
+        self._over = self._over or len(self.body) >= self._limit
 
     def on_message_complete(self) -> None:
         """Note that it is whole."""
-        self._enough = True
+        self._over = True

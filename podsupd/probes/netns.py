@@ -13,11 +13,15 @@ import socket
 import threading
 
 from podsupd.errors import ProbeUnrunnable
+from podsupd.probes.deputy import Deputy
 from podsupd.probes.entrance import Entrance, NotEnteredError
 from podsupd.probes.text import reason
 
 # loop, future, pid, family, container id
 _Asked = tuple[asyncio.AbstractEventLoop, "asyncio.Future[socket.socket]", int, int, str]
+
+
+_FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
 
 
 class NamespaceThread:
@@ -61,18 +65,46 @@ class NamespaceThread:
         self._thread.join()
 
     def _work(self) -> None:
-        entrance = Entrance()
+        way = _Way()
         while (asked := self._asked.get()) is not None:
             loop, future, pid, family, container_id = asked
             try:
-                made: socket.socket | Exception = entrance.open(pid, family, container_id)
+                made: socket.socket | Exception = way.open(pid, family, container_id)
             except Exception as error:  # noqa: BLE001  whatever it is, whoever waits has to know
                 made = error
             try:
                 loop.call_soon_threadsafe(_deliver, future, made)
             except RuntimeError:  # the loop was closed meanwhile
                 _deliver(future, made)
-        entrance.close()
+        way.close()
+
+
+class _Way:
+    """Into namespaces: our own, or where that is forbidden a deputy's, if it has one."""
+
+    def __init__(self) -> None:
+        self._way: Entrance | Deputy = Entrance()
+        self._no_deputy = False
+
+    def open(self, pid: int, family: int, container_id: str) -> socket.socket:
+        try:
+            return self._way.open(pid, family, container_id)
+        except NotEnteredError as refusal:
+            if refusal.errno not in _FORBIDDEN or self._no_deputy or isinstance(self._way, Deputy):
+                raise
+            deputy = Deputy()
+            try:
+                made = deputy.open(pid, family, container_id)
+            except OSError as error:
+                deputy.close()
+                self._no_deputy = error.errno in _FORBIDDEN
+                raise refusal from None
+            self._way.close()
+            self._way = deputy
+            return made
+
+    def close(self) -> None:
+        self._way.close()
 
 
 def _deliver(future: "asyncio.Future[socket.socket]", made: socket.socket | Exception) -> None:

@@ -50,6 +50,10 @@ class Output:
                 self._keep(chunk)
         return bytes(self._kept)
 
+    def seal(self) -> None:
+        """Keep nothing of what comes from now on: what others say while they are killed is no answer."""
+        self._limit = len(self.so_far())
+
     def _read(self) -> None:
         with suppress(BlockingIOError):
             chunk = os.read(self._reader, CHUNK)

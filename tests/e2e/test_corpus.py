@@ -114,7 +114,7 @@ def refused(corpus: Corpus, name: str, spec: str) -> tuple[str, str]:
         state = corpus.daemon.container(f"{corpus.prefix}{name}", "main")["state"]
         return state if state.get("waiting", {}).get("message", "").startswith(("cannot", "config")) else None
 
-    waiting = until(waits, f"{name} refused; log {corpus.daemon.tail()}")["waiting"]
+    waiting = until(waits, f"{name} refused; log {corpus.daemon.tail()}", 60)["waiting"]
     return waiting["reason"], waiting["message"]
 
 
@@ -167,7 +167,7 @@ spec:
     before = daemon.container(pod, "files")["containerID"]
     assert run_in(f"{pod}-files", ["cat /v/word"]) == ["one"]
     daemon.write("live-map.yaml", texts["live-map.yaml"].replace("corpus-", prefix).replace("one", "two"))
-    until(lambda: run_in(f"{pod}-files", ["cat /v/word"]) == ["two"], "the new file")
+    until(lambda: run_in(f"{pod}-files", ["cat /v/word"]) == ["two"], "the new file", 60)
     until(lambda: run_in(f"{pod}-variables", ["echo $word"]) == ["two"], "the new variable", 60)
     assert daemon.container(pod, "files")["containerID"] == before
     assert daemon.container(pod, "files")["restartCount"] == 0
@@ -214,9 +214,9 @@ spec:
         state = corpus.daemon.container(f"{corpus.prefix}words", container)["state"]
         return str(state["terminated"]["message"])
 
-    until(lambda: message("file") == "no more work", "the words of file")
-    until(lambda: message("log") == "first\nlast", "the end of the log")
-    until(lambda: message("default") == "gone", "the words at the default path")
+    until(lambda: message("file") == "no more work", "the words of file", 60)
+    until(lambda: message("log") == "first\nlast", "the end of the log", 60)
+    until(lambda: message("default") == "gone", "the words at the default path", 60)
 
 
 def test_secrets_stay_where_they_belong(corpus: Corpus) -> None:

@@ -25,24 +25,23 @@ def manifest(name: str, resources: object, env: str = "1") -> str:
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
-def cgroup(witness: PodmanClient, container: str, controller: str, *files: str) -> list[int]:
-    """Read numbers that the kernel enforces on a container; what is unlimited is -1."""
+def enforced(witness: PodmanClient, container: str, controller: str, file: str) -> int:
+    """Read a number that the kernel enforces on a container; what is unlimited is -1. controller: empty on v2."""
     pid = witness.containers.get(container).attrs["State"]["Pid"]
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
         if controller in names.split(","):
-            texts = [(Path("/sys/fs/cgroup") / controller / path.lstrip("/") / f).read_text() for f in files]
-            return [-1 if int(t) > 2**62 else int(t) for t in texts]
-    found = Path("/sys/fs/cgroup") / Path(f"/proc/{pid}/cgroup").read_text().strip().split("::")[1].lstrip("/")
-    return [int((found / f).read_text().replace("max", "-1").split()[0]) for f in files]
+            word = (Path("/sys/fs/cgroup") / controller / path.lstrip("/") / file).read_text().split()[0]
+            return -1 if word == "max" or int(word) > 2**62 else int(word)
+    raise LookupError(f"{container} is in no cgroup of {controller}")
 
 
 def limits(witness: PodmanClient, container: str) -> tuple[int, int]:
     """Return a container's memory limit and CPU quota as the kernel has them."""
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        return cgroup(witness, container, "", "memory.max")[0], cgroup(witness, container, "", "cpu.max")[0]
-    quota = cgroup(witness, container, "cpu", "cpu.cfs_quota_us")[0]
-    return cgroup(witness, container, "memory", "memory.limit_in_bytes")[0], quota
+        return enforced(witness, container, "", "memory.max"), enforced(witness, container, "", "cpu.max")
+    memory = enforced(witness, container, "memory", "memory.limit_in_bytes")
+    return memory, enforced(witness, container, "cpu", "cpu.cfs_quota_us")
 
 
 def lives(witness: PodmanClient, name: str) -> dict[str, tuple[str, str]]:

@@ -53,7 +53,7 @@ async def flapping(_: bytes, writer: asyncio.StreamWriter) -> None:
 
 async def redirecting(head: bytes, writer: asyncio.StreamWriter) -> None:
     """Send / to /there, and /away to somebody else."""
-    path = head.split(b" ", 2)[1]
+    path = head.split(b" ", 2)[1] if head.startswith(b"GET ") else b""
     places = {b"/": b"/there", b"/away": b"http://elsewhere.invalid/"}
     if path in places:
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % places[path])
@@ -90,13 +90,13 @@ def certificate() -> ssl.SSLContext:
 
 
 async def start(talk: Talk, tls: ssl.SSLContext | None = None) -> int:
-    """Start a server that reads a request's head, then talks; return its port."""
+    """Start a server that reads whatever comes first, then talks; return its port."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await talk(await reader.readuntil(b"\r\n\r\n"), writer)
+            await talk(await reader.read(65536), writer)
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except ConnectionError:
             pass
         finally:
             writer.close()

@@ -1,6 +1,7 @@
 """Probes in real pods: from inside their network namespace, and by the OCI runtime's own exec."""
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -293,25 +294,41 @@ def usage(target: ProbeTarget) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def resident_kib() -> int:
+    """Return our resident memory, after what is garbage was collected."""
+    gc.collect()
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+@pytest.mark.parametrize(
+    ("new_loop", "https", "execs"),
+    [(uvloop.new_event_loop, 10_000, 500), (asyncio.new_event_loop, 500, 40)],
+    ids=["uvloop", "asyncio"],
+)
 def test_nothing_is_left_behind(
-    target: ProbeTarget, tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+    target: ProbeTarget, tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop], https: int, execs: int
 ) -> None:
-    """Weeks of probes cost no descriptor, process, thread, conmon or exec session: 300 http and 50 exec leave none."""
+    """Weeks of probes cost no descriptor, process, thread, memory, conmon or exec session."""
 
     async def main() -> None:
         prober = ProbeRunner(NoFallback(), user_agent="kube-probe/podsupd", run_dir=str(tmp_path))
-        http, command = probe(HttpGet(80)), probe(ExecCommand(("true",)))
-        for spec in (http, *[command] * 12):  # the loop's own threads are made on first use
-            assert (await prober.attempt(spec, target)).successful
-        before = usage(target)
-        for n in range(300):
-            assert (await prober.attempt(http, target)).successful
-            if n % 6 == 0:
-                assert (await prober.attempt(command, target)).successful
+
+        async def several(handler: HttpGet | ExecCommand, times: int, at_once: int) -> None:
+            for _ in range(times // at_once):
+                attempts = (prober.attempt(probe(handler, timeout_s=60), target) for _ in range(at_once))
+                assert all(a.successful for a in await asyncio.gather(*attempts))
+
+        await several(HttpGet(80), 400, 8)  # what is made once is made now: the loop's threads, caches, arenas
+        await several(ExecCommand(("true",)), 40, 4)
+        before, memory = usage(target), resident_kib()
+        await several(HttpGet(80), https, 8)
+        await several(ExecCommand(("true",)), execs, 4)
         late = await prober.attempt(probe(ExecCommand(("sleep", "100")), timeout_s=0.5), target)
         assert late.message == "cannot run `sleep 100`: timed out after 0.5 s"
         assert usage(target) == before
+        # An attempt that kept a hundred bytes would be seen: 10,000 of them are a mebibyte.
+        assert resident_kib() - memory < 1024
         await prober.close()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:

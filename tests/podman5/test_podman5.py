@@ -10,12 +10,13 @@ import pytest
 HOSTS = Path(__file__).parents[1] / "hosts"
 # Created, probed, healed, stopped for everyone, signals told, adopted by the next daemon. All the rest: make podman5.
 STORY = (
-    "tests/e2e/test_story.py",
+    "tests/e2e/test_story.py::test_every_probe_of_the_story_passes_from_its_vantage",
+    "tests/e2e/test_story.py::test_kill_9_of_nginx_is_healed",
     "tests/e2e/test_graceful_stops.py::test_a_child_that_cleans_up_is_waited_for",
     "tests/e2e/test_graceful_stops.py::test_podman_stop_kills_the_same_child",
     "tests/e2e/test_signals.py::test_each_sender_is_told_apart_field_by_field",
     "tests/e2e/test_signals.py::test_podman_stop_and_our_own_stop_are_two_things",
-    "tests/e2e/test_restarts.py::test_a_restart_of_the_daemon_is_not_noticed",
+    "tests/e2e/test_restarts.py::test_a_restart_of_the_daemon_is_not_noticed[SIGTERM]",
     "tests/podman/test_libpod_contract.py::test_pod_shares_net_and_pid",
 )
 

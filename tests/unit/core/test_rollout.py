@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from core.world import CLIENT, POD, WEB, World, kinds
 
+from podsupd.core.rollout import relies_on
 from podsupd.model.observed import ContainerState
 from podsupd.model.plan import (
     CreateContainer,
+    Facts,
     ImageFact,
     ImageState,
     Intent,
@@ -51,7 +53,7 @@ def say(world: World, passing: bool) -> None:  # noqa: FBT001
 
 def proved(want: PodSpec | None = None) -> World:
     """Return a world whose pod runs and has proved itself."""
-    world = World(want=want or pod(), images=dict(IMAGES))
+    world = World(want=want or pod(), images=dict(IMAGES), facts=Facts("me", after={"db": ""}))
     world.settle()
     say(world, passing=True)
     world.turn()
@@ -333,6 +335,21 @@ def test_an_image_that_somebody_removed_is_asked_for_by_its_name() -> None:
     world.settle()
     made = [a.container.reference for a in world.done if isinstance(a, CreateContainer)]
     assert made == ["nginx:2", "nginx"]
+
+
+def test_the_good_version_relies_on_what_it_relied_on() -> None:
+    """A version with another after waits for its own pods, and the way back for those of the good one."""
+    world = proved(replace(pod(), after=("db",)))
+    assert relies_on(replace(pod("nginx:2"), after=("queue",)), world.memory) == ("queue", "db")
+    assert relies_on(None, world.memory) == ()
+    world.facts = replace(world.facts, after={"queue": "Pending", "db": ""})
+    world.want = replace(pod("nginx:2"), after=("queue",))
+    pass_time(world, 100)
+    assert world.named("web").image == "nginx"
+    assert "waits for queue (Pending)" in world.turn().why
+    world.kill_infra()
+    pass_time(world, 100)
+    assert world.named("web").state is ContainerState.RUNNING
 
 
 def test_a_pod_without_the_policy_is_updated_at_once() -> None:

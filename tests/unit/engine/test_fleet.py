@@ -150,7 +150,7 @@ async def test_closing_does_not_wait_for_a_podman_that_hangs(rig: Rig) -> None:
 async def test_a_pod_starts_when_the_one_that_it_is_after_is_ready(rig: Rig) -> None:
     """The readiness of one pod starts the next at once: nobody has to poll, and the order is kept."""
     await rig.want(pod("late", after=("base",)))
-    await rig.until(lambda: rig.fleet.workers["late"].waits("WaitingForPods"), "the wait")
+    await rig.until(lambda: rig.fleet.workers["late"].waits_for("base"), "the wait")
     assert rig.of("create_pod") == []
     await rig.want(pod("late", after=("base",)), pod("base"))
     await rig.until(lambda: rig.settled("late"), "both up")

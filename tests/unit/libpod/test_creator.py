@@ -1,5 +1,6 @@
 """What is found out and made on the host before a container is created, on the fake libpod."""
 
+import ipaddress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from podsupd.errors import PodmanRejected
-from podsupd.libpod import LibpodRuntime
+from podsupd.libpod import LibpodRuntime, facts
 from podsupd.model.network import Network
 from podsupd.model.observed import OWNER_LABEL, POD_IP_LABEL, POD_LABEL, ObservedPod
 from podsupd.model.plan import CreateContainer, CreatePod
@@ -100,3 +101,12 @@ async def test_what_podman_left_out_is_said(fake: FakeLibpod, runtime: LibpodRun
     with capture_logs() as logs:
         await made(runtime, spec())
     assert [line["reason"] for line in logs if line["log_level"] == "warning"] == fake.warnings
+
+
+def test_a_host_without_a_way_out_has_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a box that is not connected a pod still learns where its host is, and never that it is on loopback."""
+    routed = facts.host_addresses()
+    monkeypatch.setattr(facts, "_OUTWARD", ())
+    found = facts.host_addresses()
+    assert set(routed[:1]) <= set(found)
+    assert not any(ipaddress.ip_address(address).is_loopback for address in found)

@@ -46,6 +46,7 @@ async def ask(prober: ProbeRunner, port: int, wanted: HttpExpect) -> Attempt:
         (HttpExpect(within_s=60.0), page(""), ""),
         (HttpExpect(within_s=1e-6), page(""), "s, not within 1e-06 s"),
         (HttpExpect((301, 301)), page("", 301, "Location: /elsewhere"), ""),
+        (HttpExpect((200, 299)), page("", 302, "Location: http://sso.invalid/"), "answered 302, not 200 to 299"),
         (HttpExpect((302, 302)), page("", 301, "Location: /"), "it redirects more than 10 times"),
     ],
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from podsupd.model.limits import Limits
 from podsupd.signals import hierarchies
 
 ID = "ab" * 32
@@ -76,3 +77,46 @@ def test_the_containers_limits_hold_in_our_cgroup(tmp_path: Path) -> None:
     assert (path / "devices.deny").read_text() == "a"
     assert (path / "devices.allow").read_text() == "c 1:3 rwm"
     assert not (path / "pids.max").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "found"),
+    [
+        ("cgroup2", {"cpu.max": "50000 100000", "memory.max": "67108864"}, Limits(50_000, 67108864, None)),
+        ("cgroup2", {"cpu.max": "20000 50000", "memory.max": "max"}, Limits(40_000, -1, None)),
+        ("cgroup2", {"cpu.max": "max 100000", "memory.max": "max"}, Limits(-1, -1, None)),
+        ("cgroup2", {}, None),
+        (
+            "cgroup",
+            {
+                "cpu.cfs_quota_us": "-1",
+                "cpu.cfs_period_us": "100000",
+                "cpu.shares": "1024",
+                "memory.limit_in_bytes": "9223372036854771712",
+            },
+            Limits(-1, -1, 1024),
+        ),
+        (
+            "cgroup",
+            {
+                "cpu.cfs_quota_us": "30000",
+                "cpu.cfs_period_us": "100000",
+                "cpu.shares": "300",
+                "memory.limit_in_bytes": "4096",
+            },
+            Limits(30_000, 4096, 300),
+        ),
+        ("cgroup", {"cpu.shares": "300"}, None),
+    ],
+)
+def test_what_the_kernel_enforces_is_read(
+    tmp_path: Path, kind: str, files: dict[str, str], found: Limits | None
+) -> None:
+    """An update in place is checked against the kernel's own word, on every kind of host."""
+    home = tmp_path / "cg" / ID
+    home.mkdir(parents=True)
+    for name, text in files.items():
+        (home / name).write_text(f"{text}\n")
+    options, line = ("rw", f"0::/{ID}\n") if kind == "cgroup2" else ("rw,cpu,memory", f"4:cpu,memory:/{ID}\n")
+    fake = proc(tmp_path, f"1 0 0:1 / {tmp_path / 'cg'} rw - {kind} cgroup {options}\n", line)
+    assert hierarchies.limits(7, ID, fake) == found

@@ -106,6 +106,42 @@ def test_a_name_never_gets_into_another_field(comm: bytes, tid: int, target: int
     assert event == Generated(5, tid, 15, 0, target, comm.decode(errors="replace"), 0)
 
 
+NAMES = st.binary(max_size=60).filter(lambda b: b"\0" not in b)
+
+
+@given(NAMES, NAMES, st.integers(1, 99), st.integers(1, 99))
+def test_no_path_gets_into_another_field(path: bytes, comm: bytes, tid: int, other: int) -> None:
+    """A program or a cgroup that is named like a record, with any bytes, is told by its path alone."""
+    head = struct.pack("=HBBi", IDS["sched_process_exec"], 0, 0, tid)
+    execed = head + struct.pack("=Iii", 20 | (len(path) + 1) << 16, tid, other) + path + b"\0"
+    assert DECODER.decode(5, execed, set()) == Execed(5, tid, other, path.decode(errors="replace"))
+    head = struct.pack("=HBBi", IDS["cgroup_attach_task"], 0, 0, tid)
+    after = 36 + len(path) + 1
+    places = (36 | (len(path) + 1) << 16, after | (len(comm) + 1) << 16)
+    attach = head + struct.pack("=iiQiII", 1, 2, 3, other, *places) + path + b"\0" + comm + b"\0"
+    assert DECODER.decode(5, attach, set()) == Attached(5, tid, other, path.decode(errors="replace"))
+
+
+@given(st.lists(st.binary(min_size=8, max_size=40), max_size=8), st.integers(16, 4096), st.data())
+def test_a_page_that_is_cut_or_garbled_gives_a_beginning_of_its_records(
+    items: list[bytes], cut: int, data: st.DataObject
+) -> None:
+    """What was lost on the way is missing; what was read before it is as it was written."""
+    whole = page(*((1, item) for item in items))
+    written = read(whole)
+    assert len(written) == len(items)
+    found = read(whole[:cut])
+    assert found == written[: len(found)]
+    at = data.draw(st.integers(HEADER, len(whole) - 1))
+    garbled = read(whole[:at] + data.draw(st.binary(min_size=1, max_size=1)) + whole[at + 1 :])
+    intact = [w for w, end in zip(written, _ends(whole), strict=True) if end <= at]
+    assert garbled[: len(intact)] == intact
+
+
+def _ends(data: bytes) -> list[int]:
+    return [start + length for _, start, length in pages.records(data)]
+
+
 @pytest.mark.parametrize(
     "comm", [b"a b", b"x pid=1 res=0", b"\n<idle>-0 [000]", b"<...>", b"a:b=c\n", "Ünïcødé".encode(), b"\xff\xfe"]
 )
