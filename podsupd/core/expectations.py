@@ -74,19 +74,18 @@ class Expectations:
         """Return when something has to be judged at the latest, None when nothing waits."""
         return min((p.deadline for p in self.pending.values()), default=None)
 
-    def judge(self, deaths: Mapping[tuple[str, str], Death], lost: frozenset[str], now: float) -> tuple[Verdict, ...]:
+    def judge(self, deaths: Mapping[Incarnation, Death], lost: frozenset[str], now: float) -> tuple[Verdict, ...]:
         """Return what is known by now, each once.
 
-        deaths: (pod, container) -> its last one. lost: pods that cannot be looked at, or that are gone.
+        deaths: by the life that they ended. lost: pods that cannot be looked at, or that are gone.
         """
         verdicts: list[Verdict] = []
         for key, pending in list(self.pending.items()):
-            death = deaths.get((pending.pod, pending.rule.container))
-            dead = death is not None and death.incarnation == pending.life
-            if death is not None and dead and death.finished_epoch + CLOCK_STEP_S >= pending.epoch:
+            death = deaths.get(pending.life)
+            if death is not None and death.finished_epoch + CLOCK_STEP_S >= pending.epoch:
                 verdicts.append(_ended(pending, death, now))
             elif now >= pending.deadline:
-                verdicts.append(_runs(pending, unseen=dead or pending.pod in lost))
+                verdicts.append(_runs(pending, unseen=death is not None or pending.pod in lost))
             else:
                 continue
             del self.pending[key]

@@ -75,7 +75,7 @@ class Drills:
             return _result(rule, SKIPPED, f"nothing was sent: container {rule.container} is not ready")
         policies = self._tools.policies
         # Before it is sent: a process may end, and its container be started again, before anybody looks.
-        if not policies.begin(pod, rule, anew=True):
+        if not policies.begin(pod, rule):
             return _result(rule, SKIPPED, f"nothing was sent: container {rule.container} does not run")
         request = SignalRequest(pod, words.parse(rule.signal), rule.container, wait_s=0, purpose=Purpose.DRILL)
         try:

@@ -6,8 +6,10 @@ checked. A condition of the pod says so.
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from podsupd import log
 from podsupd.core import naming
@@ -28,6 +30,11 @@ from podsupd.ports import Clock, Meter, SignalSender
 
 logger = log.get("signal-policies")
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+KEPT = 1024
+"""Lives and deaths that are remembered, of all pods with expectations."""
 EVENTS = {Outcome.MET: "SignalExpectationMet", Outcome.BREACHED: "SignalExpectationBreached"}
 
 
@@ -53,6 +60,8 @@ class SignalPolicies:
         self._forwarding = Forwarding()
         self._expectations = Expectations()
         self._last: dict[tuple[str, Expectation], Verdict] = {}
+        self._lives: OrderedDict[tuple[str, int], Incarnation] = OrderedDict()
+        self._deaths: OrderedDict[Incarnation, Death] = OrderedDict()
         self._begun = Broadcast()
         self.told = Broadcast()
 
@@ -66,6 +75,7 @@ class SignalPolicies:
             while True:
                 woken.clear()
                 self._read()
+                self._remember()
                 for got in self._tools.ledger.fresh():
                     self._take(got)
                 self._judge()
@@ -108,13 +118,13 @@ class SignalPolicies:
         signals = self._rules.get(got.pod)
         if signals is None:
             return
-        life = self._tools.ledger.lives(got.pod).get(got.target.container or "")
-        first = life is not None and life.pid == got.target_tgid and got.result in {"delivered", "ignored"}
+        # By the time that the trace is read its process may be gone, and its container live anew.
+        life = self._lives.get((got.pod, got.target_tgid))
         # A drill took note of its own before it sent them.
-        if first and got.purpose != Purpose.DRILL:
+        if life is not None and got.result in {"delivered", "ignored"} and got.purpose != Purpose.DRILL:
             for rule in signals.expect:
                 if (rule.container, words.parse(rule.signal)) == (got.target.container, got.number):
-                    self.begin(got.pod, rule, (time.monotonic_ns() - got.at) / 1e9)
+                    self._begin(got.pod, rule, life, (time.monotonic_ns() - got.at) / 1e9)
         decision = self._forwarding.decide(got.pod, got, signals.forward)
         for order in decision.orders:
             self._forward(got.pod, order)
@@ -141,19 +151,22 @@ class SignalPolicies:
 
     # -- expect
 
-    def begin(self, pod: str, rule: Expectation, ago_s: float = 0.0, *, anew: bool = False) -> bool:
-        """Take note that the container's first process got the signal; False when it has none.
+    def begin(self, pod: str, rule: Expectation) -> bool:
+        """Take note that a drill is about to send the signal; False when the container has no first process.
 
-        anew: whatever waits for an earlier one (a drill's own signal has all of its time).
+        Whatever waits for an earlier one is dropped: this one has all of its time.
         """
         worker = self._tools.workers.get(pod)
-        life = _life(worker, rule.container) if worker is not None else None
+        life = _lives(worker).get(rule.container) if worker is not None else None
         if life is None:
             return False
-        at, epoch = self._now() - ago_s, self._tools.clock.wall() - ago_s
-        self._expectations.begin(pod, rule, life, at, epoch, anew=anew)
+        self._begin(pod, rule, life[1], 0.0, anew=True)
         self._begun.notify()
         return True
+
+    def _begin(self, pod: str, rule: Expectation, life: Incarnation, ago_s: float, *, anew: bool = False) -> None:
+        at, epoch = self._now() - ago_s, self._tools.clock.wall() - ago_s
+        self._expectations.begin(pod, rule, life, at, epoch, anew=anew)
 
     def cancel(self, pod: str, rule: Expectation) -> None:
         """Take back what was begun: nothing was sent."""
@@ -167,20 +180,24 @@ class SignalPolicies:
         """Return what an expectation came to when it was last checked."""
         return self._last.get((pod, rule))
 
+    def _remember(self) -> None:
+        """Remember lives and deaths of pods that expect something: a life may be over when its signal is read."""
+        for pod, signals in self._rules.items():
+            worker = self._tools.workers.get(pod)
+            if worker is None or not signals.expect:
+                continue
+            for pid, life in _lives(worker).values():
+                _keep(self._lives, (pod, pid), life)
+            for memory in worker.view().memory.containers.values():
+                if memory.last_death is not None:
+                    _keep(self._deaths, memory.last_death.incarnation, memory.last_death)
+
     def _judge(self) -> None:
         pods = {pod for pod, _ in self._expectations.pending}
         if not pods:
             return
-        deaths: dict[tuple[str, str], Death] = {}
-        lost = set(pods)
-        for pod in pods & self._tools.workers.keys():
-            view = self._tools.workers[pod].view()
-            if not view.stale:
-                lost.discard(pod)
-            for container, memory in view.memory.containers.items():
-                if memory.last_death is not None:
-                    deaths[pod, container] = memory.last_death
-        for verdict in self._expectations.judge(deaths, frozenset(lost), self._now()):
+        lost = pods - {pod for pod, worker in self._tools.workers.items() if pod in pods and not worker.view().stale}
+        for verdict in self._expectations.judge(self._deaths, frozenset(lost), self._now()):
             self._last[verdict.pod, verdict.rule] = verdict
             if verdict.outcome in EVENTS:
                 self._tools.meter.expectation(verdict.pod, verdict.rule, verdict.outcome)
@@ -220,11 +237,18 @@ class SignalPolicies:
         return Condition("SignalExpectationsMet", "Unknown", "NotHappened", "none of the signals was seen yet")
 
 
-def _life(worker: Worker, container: str) -> Incarnation | None:
-    """Return the life of a container that its pod's worker saw last."""
+def _lives(worker: Worker) -> dict[str, tuple[int, Incarnation]]:
+    """Return the containers that the pod's worker saw running last: first process and life by name."""
     view = worker.view()
-    found = naming.by_name(view.seen, view.owner).get(container) if view.seen else None
-    return found.incarnation if found is not None and found.started_epoch else None
+    found = naming.by_name(view.seen, view.owner) if view.seen else {}
+    return {name: (c.pid, c.incarnation) for name, c in found.items() if c.state.alive}
+
+
+def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > KEPT:
+        kept.popitem(last=False)
 
 
 def _said(rule: ForwardRule) -> str:

@@ -1,7 +1,5 @@
 """What has to follow a signal: met, breached, or nothing said."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +13,6 @@ LIFE = Incarnation("c", "t1")
 QUIT = Expectation("web", "SIGQUIT", within_s=10.0, exit_code=0)
 ANY = Expectation("web", "SIGQUIT")
 STAYS = Expectation("web", "SIGQUIT", exits=False)
-KEY = ("p", "web")
 
 
 def death(after: float = 1.0, code: int = 0, signal: str | None = None, cause: str = "SIGQUIT") -> Death:
@@ -55,7 +52,7 @@ def test_what_follows_is_judged(
     rule: Expectation, died: Death | None, noticed: float, outcome: Outcome, said: str
 ) -> None:
     """An end in time with the right code, one too late, none, and one for another reason are told apart."""
-    (verdict,) = waiting(rule).judge({KEY: died} if died else {}, frozenset(), noticed)
+    (verdict,) = waiting(rule).judge({LIFE: died} if died else {}, frozenset(), noticed)
     assert (verdict.outcome, said in verdict.message) == (outcome, True), verdict.message
 
 
@@ -63,8 +60,8 @@ def test_nothing_is_said_before_its_time() -> None:
     """While it may still follow, nothing is told; another life's death is another's."""
     made = waiting(QUIT)
     assert made.judge({}, frozenset(), 111.9) == ()
-    assert made.judge({KEY: replace(death(), incarnation=Incarnation("c", "t2"))}, frozenset(), 111.9) == ()
-    assert made.judge({KEY: death(-5.0)}, frozenset(), 111.9) == ()
+    assert made.judge({Incarnation("c", "t2"): death()}, frozenset(), 111.9) == ()
+    assert made.judge({LIFE: death(-5.0)}, frozenset(), 111.9) == ()
     assert made.due == 112.0
 
 
@@ -72,7 +69,7 @@ def test_nothing_is_said_before_its_time() -> None:
 def test_what_cannot_be_seen_is_not_breached(died: Death | None) -> None:
     """A Podman that does not answer, and a death before the signal, say nothing of the process."""
     lost = frozenset() if died else frozenset({"p"})
-    (verdict,) = waiting(QUIT).judge({KEY: died} if died else {}, lost, 112.0)
+    (verdict,) = waiting(QUIT).judge({LIFE: died} if died else {}, lost, 112.0)
     assert verdict.outcome is Outcome.INCONCLUSIVE
 
 
@@ -112,6 +109,6 @@ def test_each_is_judged_once(declared: set[Expectation], died: Death | None, loo
         made.begin("p", rule, LIFE, 100.0, 1000.0)
     found = []
     for now in [*sorted(looks), 110.0 + SLACK_S]:
-        found += made.judge({KEY: died} if died else {}, frozenset(), max(now, 100.0))
+        found += made.judge({LIFE: died} if died else {}, frozenset(), max(now, 100.0))
     assert sorted(v.rule.sentence for v in found) == sorted(rule.sentence for rule in declared)
     assert made.due is None
