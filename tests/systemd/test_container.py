@@ -85,12 +85,16 @@ def start(image: str, tmp_path: Path) -> Iterator[Callable[..., None]]:
         (tmp_path / name).mkdir()
     (tmp_path / "pods.d/pod.yaml").write_text(MANIFEST)
 
+    run = tmp_path / "run"
+
     def begin(*flags: str) -> None:
         podman(
             "run", "-d", "--name", NAME, "--network=host", *flags,
             "-e", f"PODSUPD_METRICS__LISTEN=127.0.0.1:{METRICS_PORT}",
             "-v", f"{SOCKET}:{SOCKET}", "-v", f"{tmp_path}/pods.d:/etc/podsupd/pods.d:ro",
-            "-v", f"{tmp_path}/state:/var/lib/podsupd", "-v", f"{tmp_path}/run:/run/podsupd", image,
+            # As documented the path is the same inside and on the host: Podman mounts files from beside the socket.
+            "-e", f"PODSUPD_API__SOCKET={run}/podsupd.sock", "-e", f"PODSUPD_SOCKET={run}/podsupd.sock",
+            "-v", f"{tmp_path}/state:/var/lib/podsupd", "-v", f"{run}:{run}", image,
         )  # fmt: skip
 
     yield begin
