@@ -50,7 +50,7 @@ from podsupd.web.metrics import PrometheusMeter
 
 logger = log.get("daemon")
 
-FIRST_LOOK_S = 1.0
+FIRST_LOOK_S = 2.0
 # What explains but is not needed: a bug in it must not end the daemon.
 EXPENDABLE = frozenset({"signals", "signal policies"})
 
