@@ -9,6 +9,7 @@ from rich.console import Console
 from bench import (
     bring_up,
     daemon_restart,
+    edit,
     idle,
     machine,
     probe_cost,
@@ -24,6 +25,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bring-up": bring_up,
     "daemon-restart": daemon_restart,
     "idle": idle,
+    "edit": edit,
     "signals": signals,
     "probe-cost": probe_cost,
     "probe-leaks": probe_leaks,
