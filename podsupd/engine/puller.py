@@ -77,9 +77,10 @@ class Puller:
                 self._found[image] = (found, self._clock.now().boottime)
             return found
 
-    def request(self, image: str, pod: str, tell: Callable[[Note], None]) -> None:
-        """Ask for a pull; returns at once. tell gets the notes for the pod's events."""
-        self._tell.setdefault(image, {})[pod] = tell
+    def request(self, image: str, pod: str, tell: Callable[[Note], None] | None) -> None:
+        """Ask for a pull; returns at once. tell gets the notes for the pod's events, None: nobody does."""
+        if tell:
+            self._tell.setdefault(image, {})[pod] = tell
         known = self._facts.get(image)
         if known is not None and known.state is ImageState.PULLING:
             return
@@ -110,7 +111,7 @@ class Puller:
             self._failures[image] = failures
             now = self._clock.now().boottime
             delay = crash_delay(failures + 1, BACKOFF, image)
-            self._facts[image] = ImageFact(ImageState.FAILED, message=str(error), retry_at=now + delay)
+            self._facts[image] = ImageFact(ImageState.FAILED, message=str(error), retry_at=now + delay, failed_at=now)
             self._note(image, Note("Warning", "Failed", f"{error}; tried again in {delay:.0f} s"))
         else:
             self._failures.pop(image, None)
