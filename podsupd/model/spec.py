@@ -8,7 +8,7 @@ from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
 from podsupd.model.security import PodSecurity, Security
 from podsupd.model.signal_policy import SignalPolicy
-from podsupd.model.volumes import VolumeMount, VolumeSpec
+from podsupd.model.volumes import ImageVolume, VolumeMount, VolumeSpec
 
 
 class RestartPolicy(StrEnum):
@@ -375,6 +375,12 @@ class PodSpec:
     def all_probes(self) -> tuple[ProbeSpec, ...]:
         """The containers' probes in order, then the PodPolicy's."""
         return tuple(p for c in self.every for p in c.probes) + self.probes
+
+    @property
+    def images(self) -> frozenset[str]:
+        """Names of all its images, those of volumes too."""
+        mounted = {volume.source.image for volume in self.volumes if isinstance(volume.source, ImageVolume)}
+        return frozenset({container.image for container in self.every} | mounted)
 
     @property
     def hostname(self) -> str:

@@ -66,6 +66,7 @@ class MemoryState:
     full: bool = False
     broken_for: str = ""
     memories: dict[str, PodMemory] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
 
     async def load(self) -> Persisted:
@@ -90,6 +91,12 @@ class MemoryState:
 
     async def save_intent(self, pod: str, intent: Intent) -> None:
         """Drop it."""
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Keep them, or refuse."""
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.images = dict(images)
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Drop it."""

@@ -26,6 +26,7 @@ def fed(control: FakeControl | None = None) -> PrometheusMeter:
     meter.probe_lag(BUSYBOX.probes[0], 0.002)
     meter.stop_killed("my-shared-pod", "nginx-server", 2)
     meter.restart_latency(0.11)
+    meter.image_removed("disk")
     meter.event()
     meter.missed_event()
     meter.reconnect()
