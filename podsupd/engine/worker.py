@@ -5,12 +5,13 @@ It is the only writer of its pod's memory, and it plans only on an observation t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from podsupd import log
-from podsupd.core import naming, troubles
+from podsupd.core import naming, transitions, troubles
 from podsupd.core.accounting import INFRA
-from podsupd.core.conditions import PodView
+from podsupd.core.conditions import PodView, derive
 from podsupd.core.dependencies import WAITING
 from podsupd.core.planner import plan
 from podsupd.core.rollout import OUTCOMES, images_needed, relies_on
@@ -193,6 +194,7 @@ class Worker:
             stale=self._unavailable > 1,
             owner=self._tools.owner,
             fresh=self._planned == self._wishes,
+            wall=self._tools.clock.wall(),
         )
 
     def _in_force(self) -> PodSpec | None:
@@ -215,6 +217,7 @@ class Worker:
                     self._whole = True
                     self._watching_since = self._tools.clock.now().boottime
                     self._tools.unavailable(str(error))
+                    self._note_conditions()
                     self._tools.changed(self.name)
                     wait = min(UNAVAILABLE_FIRST_S * 2 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
                 if wait is None or wait > 0:
@@ -248,6 +251,7 @@ class Worker:
         if made.actions:
             return self._pace(made.actions)
         self._same = 0
+        await self._keep_conditions()
         if made.wake_at is None:
             return None
         return max(0.001, made.wake_at - self._tools.clock.now().boottime)
@@ -373,7 +377,21 @@ class Worker:
         spec = self._last
         wanted = registrations.of(spec, seen, made.memory, self._sight(), self._tools.clock.now(), self._tools.owner)
         self._tools.prober.sync(self.name, wanted)
+        self._note_conditions()
         self._tools.changed(self.name)
+
+    def _note_conditions(self) -> None:
+        """Remember since when each condition is as it is."""
+        conditions = transitions.remembered(derive(self.view(), self._tools.clock.now()).conditions)
+        if conditions != self._memory.conditions:
+            self._memory = replace(self._memory, conditions=conditions)
+
+    async def _keep_conditions(self) -> None:
+        """Save what nothing is planned for; it is written with the next plan where it cannot be now."""
+        if self._memory.conditions != self._saved.conditions:
+            with suppress(StateUnavailable):
+                await self._tools.state.save_memory(self.name, self._memory)
+                self._saved = self._memory
 
     def _tell(self, note: Note) -> None:
         self._tools.events.note(self.name, note)
@@ -394,7 +412,7 @@ class Worker:
             return False
         except PodmanRejected as error:
             before = self._memory.troubles.get(troubles.subject(action))
-            self._memory = troubles.refused(self._memory, action, str(error), now(), stale=False)
+            self._memory = troubles.refused(self._memory, action, str(error), now(), stale=False, reason=error.reason)
             if before is None or before.message != str(error):
                 self._tell(Note("Warning", "Failed", str(error), troubles.subject(action) or None))
             return False

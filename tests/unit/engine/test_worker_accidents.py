@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from engine.rig import Rig, pod
 
+from podsupd.core.conditions import derive
 from podsupd.engine.changes import Changes
 from podsupd.errors import StateUnavailable
 from podsupd.model.observed import RuntimeEvent
@@ -223,3 +224,18 @@ async def test_a_start_is_not_done_while_an_earlier_stop_runs_its_course(rig: Ri
     await rig.until(lambda: rig.settled("a"), "the container up again")
     assert changes.judge(start.id, worker.view()).state is ChangeState.DONE
     assert rig.fake.container("a-main")["State"]["Running"]
+
+
+async def test_since_when_a_pod_is_ready_outlives_podsupd(rig: Rig) -> None:
+    """A restart of podsupd makes no transition of a condition that stayed as it was."""
+    await rig.up(pod("a"))
+
+    def kept() -> bool:
+        conditions = rig.state.memories["a"].conditions
+        return "Ready" in conditions and conditions["Ready"].status == "True"
+
+    rig.fleet.poke_all()
+    await rig.until(kept, "the condition saved")
+    status = derive(rig.fleet.workers["a"].view(), rig.clock.now())
+    ready = next(c for c in status.conditions if c.type == "Ready")
+    assert ready.since == rig.state.memories["a"].conditions["Ready"].at > 0
