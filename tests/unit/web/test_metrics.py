@@ -85,6 +85,7 @@ def test_names_and_labels_are_the_contract() -> None:
         "probe_duration_seconds_count": {"probe_type", "vantage"},
         "probe_schedule_lag_seconds_count": {"probe_type", "vantage"},
         "restart_latency_seconds_count": set(),
+        "images_removed_total": {"reason"},
         "stop_killed_processes_total": container,
         "runtime_operations_total": {"operation"},
         "runtime_operations_errors_total": {"operation"},
