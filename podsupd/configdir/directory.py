@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from watchfiles import awatch
+from asyncinotify import Inotify, Mask
 
 from podsupd import log
 from podsupd.configdir.arrivals import Arrivals
@@ -19,6 +19,16 @@ MAX_BYTES = 1 << 20
 """Largest manifest that is read: a megabyte, as much as Kubernetes keeps in one object."""
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_CHANGES = (
+    Mask.CREATE
+    | Mask.MODIFY
+    | Mask.CLOSE_WRITE
+    | Mask.ATTRIB
+    | Mask.DELETE
+    | Mask.MOVE
+    | Mask.DELETE_SELF
+    | Mask.MOVE_SELF
+)
 _TICK_S = 0.5
 """How often the watch looks up from waiting: for a scan's request and for a replaced directory."""
 _APART_S = 1.0
@@ -88,20 +98,11 @@ class ManifestDirectory:
 
     async def _watch(self, identity: tuple[int, int]) -> AsyncGenerator[None, None]:
         """Yield on changes until the directory is another one; a watch stays with the old one for ever."""
-        changes = awatch(
-            self._path,
-            watch_filter=None,
-            recursive=False,
-            rust_timeout=int(_TICK_S * 1000),
-            yield_on_timeout=True,
-            step=50,
-            debounce=400,
-        )
-        async with aclosing(changes):
+        with Inotify(sync_timeout=0) as inotify:
+            inotify.add_watch(self._path, _CHANGES)
             yield  # what changed before the watch was there
-            async for changed in changes:
-                if self._identity() != identity:
-                    return
+            while self._identity() == identity:
+                changed = await _within(_TICK_S, inotify)
                 if changed or self._is_due():
                     yield
 
@@ -212,6 +213,18 @@ class ManifestDirectory:
             cached = (text, parse(text, path))
             self._cache[path] = cached
         return cached[1]
+
+
+async def _within(seconds: float, inotify: Inotify) -> bool:
+    """Say whether there was an event within some seconds; takes all that there are, for they are one hint."""
+    try:
+        async with asyncio.timeout(seconds):
+            await inotify.get()
+    except TimeoutError:
+        return False
+    for _ in inotify:
+        pass
+    return True
 
 
 def _unreadable(path: str, message: str) -> ScannedFile:

@@ -28,7 +28,7 @@ def put(pods: Pods, name: str = "web.yaml", text: str = POD, via: str = ".web.ya
 
 
 async def test_a_file_renamed_into_place_is_read_at_once(watched: Pods) -> None:
-    """Who edits as careful programs do (editors, rsync, Ansible, mv) waits for nothing, the first time and every time."""
+    """Who edits as careful programs do (rsync, Ansible, mv) waits for nothing, the first time and every time."""
     put(watched)
     assert await watched.status() == READ
     assert await watched.status() == READ
@@ -115,7 +115,7 @@ async def test_a_directory_that_was_removed_is_watched_anew(watched: Pods) -> No
         assert await watched.status() == READ
 
 
-async def test_lost_events_cost_a_second_and_no_truth(watched: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lost_events_cost_a_second_and_no_truth(watched: Pods) -> None:
     """When the kernel's queue has overflowed nothing is taken for whole that nobody saw come."""
     put(watched)
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
@@ -128,7 +128,9 @@ async def test_lost_events_cost_a_second_and_no_truth(watched: Pods, monkeypatch
     assert await watched.status() == READ
 
 
-async def test_without_inotify_a_file_has_to_be_quiet(pods: Pods, clocks: Clocks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_inotify_a_file_has_to_be_quiet(
+    pods: Pods, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With no inotify instance left on the host all files wait for their second, as ever."""
 
     def refuse(*_args: object, **_options: object) -> object:
