@@ -179,6 +179,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             info=lambda: observer.info,
             changed=lambda _pod: changed.notify(),
             unavailable=observer.doubt,
+            died=ledger.hurry,
             causes=ledger.causes,
             adopt=adopt,
         )

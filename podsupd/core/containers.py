@@ -79,7 +79,7 @@ def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | No
             reason = "UpdateContainerError"
         case _:
             reason = "RemoveContainerError"
-    return Decision(before, waiting=(reason, trouble.message), wake_at=trouble.retry_at)
+    return Decision(before, waiting=(trouble.reason or reason, trouble.message), wake_at=trouble.retry_at)
 
 
 def _unsaved(memory: ContainerMemory, why: str, now: Now) -> Decision:

@@ -35,6 +35,14 @@ class HookRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """The status that a condition has had since this moment, in epoch seconds."""
+
+    status: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Good:
     """What a pod ran well: core.specs' text and fingerprint of the spec, its whole digest, image ids by container."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from podsupd.model.life import Active, Done, Failed, Good, HookFact, HookKind, HookRun, Rollout
+from podsupd.model.life import Active, Done, Failed, Good, HookFact, HookKind, HookRun, Rollout, Transition
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
@@ -345,12 +345,16 @@ class ContainerMemory:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at."""
+    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at.
+
+    reason: Kubernetes' word for it where the refusal has one of its own.
+    """
 
     message: str
     failures: int
     retry_at: float
     boot_id: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +383,7 @@ class PodMemory:
 
     initialized: the life of the infra container in which all init containers have done their work. ending_since:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
-    failed: of a pod whose PodPolicy says how updates prove themselves.
+    failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -394,6 +398,7 @@ class PodMemory:
     failed: Failed | None = None
     ending_since: float | None = None
     boot_id: str = ""
+    conditions: Mapping[str, Transition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

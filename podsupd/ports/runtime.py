@@ -28,6 +28,10 @@ class Runtime(Protocol):
         """Inspect one pod and its containers afresh; None when there is none of that name."""
         ...
 
+    async def observe_death(self, name: str, container_id: str) -> ObservedPod | None:
+        """Inspect one container of a pod afresh, the rest as it was last observed: what a restart has to know first."""
+        ...
+
     async def create_pod(self, action: CreatePod, labels: Mapping[str, str]) -> str:
         """Create the pod, its infra container and nothing else; return its id."""
         ...
