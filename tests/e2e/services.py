@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -18,8 +18,10 @@ from e2e.harness import until
 class PodmanService:
     """A Podman API of the test's own, on the storage that all share; pods do not depend on it."""
 
-    def __init__(self, path: Path, **environment: str) -> None:
+    def __init__(self, path: Path, *, user: Sequence[str] = (), **environment: str) -> None:
+        """Prepare it. user: what is put before its command, to run it as somebody else."""
         self.path, self.url = path, f"unix://{path}"
+        self._user = user
         self._environment = {**os.environ, **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -27,7 +29,7 @@ class PodmanService:
         """Start it and wait until it answers."""
         self.path.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", self.url],
+            [*self._user, "podman", "system", "service", "--time=0", self.url],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=self._environment,

@@ -67,6 +67,7 @@ class MemoryState:
     broken_for: str = ""
     memories: dict[str, PodMemory] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
+    expectations: dict[str, str] = field(default_factory=dict)
 
     async def load(self) -> Persisted:
         """Return nothing."""
@@ -83,6 +84,12 @@ class MemoryState:
 
     async def save_probes(self, pod: str, text: str) -> None:
         """Drop it."""
+
+    async def save_expectations(self, pod: str, text: str) -> None:
+        """Keep it."""
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.expectations[pod] = text
 
     async def forget_pod(self, pod: str) -> None:
         """Note it."""
