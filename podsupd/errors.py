@@ -49,7 +49,18 @@ class PodmanConflict(PodmanError):  # noqa: N818  DESIGN's vocabulary
 
 
 class PodmanRejected(PodmanError):  # noqa: N818  DESIGN's vocabulary
-    """Podman understood and refused (4xx, or 5xx with a cause): retried slowly, the cause is shown."""
+    """Podman understood and refused (4xx, or 5xx with a cause): retried slowly, the cause is shown.
+
+    reason: Kubernetes' word where the refusal has one of its own, else empty.
+    """
+
+    reason = ""
+
+
+class ConfigRejected(PodmanRejected):
+    """A container cannot be made as its manifest stands on this host: the manifest or the image has to change."""
+
+    reason = "CreateContainerConfigError"
 
 
 class ProbeUnrunnable(PodsupdError):  # noqa: N818  DESIGN's vocabulary

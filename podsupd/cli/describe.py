@@ -113,8 +113,17 @@ def _probes(probes: list[Json]) -> Table | None:
 
 
 def _conditions(conditions: list[Json]) -> Table | None:
-    rows = [(f"  {c['type']}", c["status"], c.get("reason", "-"), c.get("message", "-")) for c in conditions]
-    return output.table(("  TYPE", "STATUS", "REASON", "MESSAGE"), rows) if rows else None
+    rows = [
+        (
+            f"  {c['type']}",
+            c["status"],
+            _ago(c["lastTransitionTime"]) if "lastTransitionTime" in c else "-",
+            c.get("reason", "-"),
+            c.get("message", "-"),
+        )
+        for c in conditions
+    ]
+    return output.table(("  TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"), rows) if rows else None
 
 
 def _events(events: list[Json]) -> Table | None:

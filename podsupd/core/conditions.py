@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, ending, health, initializing, ladder, naming
+from podsupd.core import containers, dependencies, ending, health, initializing, ladder, naming, transitions
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import whole_digest
@@ -39,6 +39,7 @@ class PodView:
 
     seen: the last observation. plan: made on it. fault: why the manifest in force is not the file's, or empty.
     stale: Podman does not answer, so seen is old. fresh: the plan was made for the newest wish.
+    wall: epoch seconds, for conditions that have changed since the last plan.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PodView:
     stale: bool = False
     owner: str = ""
     fresh: bool = True
+    wall: float = 0.0
 
 
 def describe(action: Action) -> str:
@@ -238,6 +240,9 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
         found.append(Condition("Paused", "True", "PausedByHand", what))
     found += _update_conditions(view)
+    if check := view.memory.check:
+        reason = "CheckFailed" if check.failed else ""
+        found.append(Condition("ImagesChecked", str(not check.failed), reason, check.failed))
     if view.want is not None and ending.expired(view.want, view.memory):
         message = f"active for longer than {view.want.active_deadline_s:g} s"
         found.append(Condition("DeadlineExceeded", "True", ending.DEADLINE, message))
@@ -272,7 +277,7 @@ def derive(view: PodView, now: Now) -> PodStatus:
         spec=view.want,
         observed=view.seen,
         phase=_phase(view, statuses, found),
-        conditions=_conditions(view, lasting, initialized),
+        conditions=transitions.stamped(_conditions(view, lasting, initialized), view.memory.conditions, view.wall),
         containers=statuses,
         probes=tuple(view.probes.values()),
         why=view.plan.why if view.plan else "not looked at yet",

@@ -42,13 +42,13 @@ def subject(action: Action) -> str:
             return action.container
 
 
-def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale: bool) -> PodMemory:
-    """Remember a refusal; stale: our picture was (a clean-up in progress, an object gone), so look again soon."""
+def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale: bool, reason: str = "") -> PodMemory:
+    """Remember a refusal and its reason; stale: our picture was (a clean-up in progress, an object gone)."""
     key = subject(action)
     before = memory.troubles.get(key)
     failures = before.failures + 1 if before and before.boot_id == now.boot_id else 1
     first, cap = (STALE_FIRST_S, STALE_CAP_S) if stale else (FIRST_S, CAP_S)
-    trouble = Trouble(message, failures, now.boottime + retry_delay(failures, first, cap, message), now.boot_id)
+    trouble = Trouble(message, failures, now.boottime + retry_delay(failures, first, cap, message), now.boot_id, reason)
     return replace(memory, troubles={**memory.troubles, key: trouble})
 
 

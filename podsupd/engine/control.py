@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 from podsupd import log
+from podsupd.core import transitions
 from podsupd.core.conditions import PodView, derive, describe
 from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
@@ -23,6 +24,7 @@ from podsupd.engine.sending import Tools as SendingTools
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.worker import Worker
 from podsupd.model.desired import Desired, FileState
+from podsupd.model.life import Transition
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Intent, Now, PodMemory
 from podsupd.model.processes import PodProcesses, ProcessCount
@@ -87,6 +89,7 @@ class Engine:
         self._probe_runs = insight.probe_runs
         self._changes = Changes()
         self._policies = insight.policies
+        self._since: dict[str, Mapping[str, Transition]] = {}
         self._sending = Sending(
             SendingTools(events, insight.processes, insight.ledger, insight.sender, insight.exits, changed), self._view
         )
@@ -159,19 +162,31 @@ class Engine:
         views = {name: worker.view() for name, worker in self._fleet.workers.items()}
         for name, spec in self._desires.desired.pods.items():
             if name not in views:
-                views[name] = PodView(name, spec, Intent(), None, None, PodMemory(), stale=not self._observer.up)
+                wall = self._clock.wall()
+                views[name] = PodView(
+                    name, spec, Intent(), None, None, PodMemory(), stale=not self._observer.up, wall=wall
+                )
         return [views[name] for name in sorted(views)]
 
     def pods(self) -> tuple[PodStatus, ...]:
         """All pods, by name."""
         now = self._clock.now()
-        up = self._observer.up
-        return tuple(self._status(view if up else replace(view, stale=True), now) for view in self._views())
+        views = self._views()
+        if not self._observer.up:
+            # What is stale has been so since the last relist.
+            since = self._observer.last_relist_wall
+            views = [replace(v, stale=True, wall=since or v.wall) for v in views]
+        self._since = {name: known for name, known in self._since.items() if name in self._fleet.workers}
+        return tuple(self._status(view, now) for view in views)
 
     def _status(self, view: PodView, now: Now) -> PodStatus:
         status = derive(view, now)
-        more = self._policies.conditions(view.name)
-        return replace(status, conditions=(*status.conditions, *more)) if more else status
+        made = self._policies.conditions(view.name)
+        if not made:
+            return status
+        more = transitions.stamped(made, self._since.get(view.name, {}), self._clock.wall())
+        self._since[view.name] = transitions.remembered(more)
+        return replace(status, conditions=(*status.conditions, *more))
 
     def plans(self) -> tuple[PodPlan, ...]:
         """Pending actions by pod, with reasons: what the newest plan of each worker has to do or waits for."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from podsupd import log
 from podsupd.core import files, references
 from podsupd.core.environment import environment, expand
-from podsupd.errors import PodmanRejected
+from podsupd.errors import ConfigRejected, PodmanRejected
 from podsupd.libpod import creation, facts, hostpath, mounts, security
 from podsupd.libpod.connection import Call, Connection
 from podsupd.libpod.mounts import Ground
@@ -33,7 +33,7 @@ class Creator:
         what = f"create container {action.container.runtime_name}"
         missing = references.missing(action.pod, action.container)
         if missing:
-            raise PodmanRejected(f"cannot {what}: {missing}")
+            raise ConfigRejected(f"cannot {what}: {missing}")
         image_user = ""
         if security.asks_for_user(action.container):
             image_user = await self._image_user(action.container.reference)

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from podsupd.errors import PodmanRejected
+from podsupd.errors import ConfigRejected, PodmanRejected
 from podsupd.model.volumes import HostPath
 
 _DIRECTORY_MODE = 0o755
@@ -98,22 +98,22 @@ def inside(volume: str, root: str, inner: str) -> str:
     """Return the real path of a subPath, which is made a directory where nothing is.
 
     A symbolic link in the volume must not lead out of it: what a container put there would open the host. Blocks.
-    Raises PodmanRejected.
+    Raises ConfigRejected.
     """
     what = f"cannot mount {inner} of volume {volume}"
     if not root:
-        raise PodmanRejected(f"{what}: it has no path on the host before it is mounted: mount it whole")
+        raise ConfigRejected(f"{what}: it has no path on the host before it is mounted: mount it whole")
     if "$(" in inner:
-        raise PodmanRejected(f"{what}: a variable of subPathExpr is not set")
+        raise ConfigRejected(f"{what}: a variable of subPathExpr is not set")
     if inner.startswith("/") or ".." in inner.split("/"):
-        raise PodmanRejected(f"{what}: it must be a path inside of the volume")
+        raise ConfigRejected(f"{what}: it must be a path inside of the volume")
     base = Path(root).resolve()
     path = Path(root, inner).resolve()
     if base != path and base not in path.parents:
-        raise PodmanRejected(f"{what}: a symbolic link leads out of the volume")
+        raise ConfigRejected(f"{what}: a symbolic link leads out of the volume")
     try:
         if not path.exists():
             path.mkdir(parents=True, mode=_SUB_PATH_MODE)
     except OSError as error:
-        raise PodmanRejected(f"{what}: {error.strerror}") from error
+        raise ConfigRejected(f"{what}: {error.strerror}") from error
     return str(path)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from podsupd.errors import PodmanRejected
+from podsupd.errors import ConfigRejected
 from podsupd.model.security import Security
 from podsupd.model.spec import ContainerSpec, PodSpec
 
@@ -17,7 +17,7 @@ def asks_for_user(spec: ContainerSpec) -> bool:
 
 
 def check_non_root(spec: ContainerSpec, image_user: str) -> None:
-    """Raise PodmanRejected, in the kubelet's words, for a container that must not run as root and would or may."""
+    """Raise ConfigRejected, in the kubelet's words, for a container that must not run as root and would or may."""
     own = spec.security
     if not own.non_root:
         return
@@ -31,7 +31,7 @@ def check_non_root(spec: ContainerSpec, image_user: str) -> None:
     else:
         reason = ""
     if reason:
-        raise PodmanRejected(f"cannot create container {spec.runtime_name}: {reason}")
+        raise ConfigRejected(f"cannot create container {spec.runtime_name}: {reason}")
 
 
 def fields(spec: ContainerSpec, pod: PodSpec, image_user: str = "") -> dict[str, Any]:

@@ -35,6 +35,14 @@ class HookRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """The status that a condition has had since this moment, in epoch seconds."""
+
+    status: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Good:
     """What a pod ran well: core.specs' text and fingerprint of the spec, its whole digest, image ids by container."""
 
@@ -65,6 +73,19 @@ class Failed:
 
     fingerprint: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCheck:
+    """When a pod's images are looked up in their registries next. Times are boottimes of the boot with this id.
+
+    asked_at: of the check under way, None between two. failed: why the last one could not be made.
+    """
+
+    due_at: float
+    boot_id: str
+    asked_at: float | None = None
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A Kubernetes condition: status True, False or Unknown."""
+    """A Kubernetes condition: status True, False or Unknown; since: epoch seconds of its last change, 0.0 unknown."""
 
     type: str
     status: str
     reason: str = ""
     message: str = ""
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

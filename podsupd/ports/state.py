@@ -14,7 +14,7 @@ class Persisted:
     """What state.db held at the start.
 
     last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given;
-    expectations: pod -> what save_expectations was given.
+    expectations: pod -> what save_expectations was given. images: id -> name of those that podsupd pulled.
     """
 
     memories: Mapping[str, PodMemory] = field(default_factory=dict)
@@ -22,6 +22,7 @@ class Persisted:
     last_good: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, str] = field(default_factory=dict)
     expectations: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     identity: tuple[int, int] | None = None
     messages: tuple[str, ...] = ()
 
@@ -55,6 +56,10 @@ class State(Protocol):
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Save the last good texts (the whole map replaces what was there) and the directory's identity."""
+        ...
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Save which images podsupd pulled, by id (the whole map replaces what was there)."""
         ...
 
 

@@ -17,6 +17,7 @@ from podsupd.ports import Persisted
 from podsupd.state.codec import (
     EXPECTATIONS,
     IDENTITY,
+    IMAGES,
     INTENT,
     LAST_GOOD,
     MEMORY,
@@ -133,6 +134,7 @@ class StateDb:
             last_good=parse(LAST_GOOD),
             probes=parse(PROBES),
             expectations=parse(EXPECTATIONS),
+            images=parse(IMAGES),
             identity=parse(IDENTITY).get("directory"),
             messages=tuple(messages),
         )
@@ -169,6 +171,11 @@ class StateDb:
             _Save(LAST_GOOD.kind, texts, replace=True),
             _Save(IDENTITY.kind, {b"directory": where}),
         )
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Replace the record of images that podsupd pulled; raises StateUnavailable."""
+        rows = {key_of(image): (IMAGES.form, IMAGES.dump(name)) for image, name in images.items()}
+        await self._save(_Save(IMAGES.kind, rows, replace=True))
 
     async def close(self) -> None:
         """Write what is queued, fold the WAL into the file and close it; never raises. Later saves are refused."""

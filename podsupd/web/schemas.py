@@ -161,7 +161,8 @@ SCHEMAS: dict[str, Json] = {
         {"containerID": _STRING},
     ),
     "Condition": _object(
-        {"type": _STRING, "status": {"enum": ["True", "False", "Unknown"]}}, {"reason": _STRING, "message": _STRING}
+        {"type": _STRING, "status": {"enum": ["True", "False", "Unknown"]}},
+        {"lastTransitionTime": _TIME, "reason": _STRING, "message": _STRING},
     ),
     "ProbeStatus": _object(
         {

@@ -91,7 +91,13 @@ def pod(status: PodStatus) -> Json:
 
 def condition(value: Condition) -> Json:
     """Return a v1 PodCondition."""
-    return filled(type=value.type, status=value.status, reason=value.reason, message=value.message)
+    return filled(
+        type=value.type,
+        status=value.status,
+        lastTransitionTime=timestamp(value.since),
+        reason=value.reason,
+        message=value.message,
+    )
 
 
 def container(status: ContainerStatus, of: PodStatus) -> Json:

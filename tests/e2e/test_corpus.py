@@ -121,7 +121,7 @@ def refused(corpus: Corpus, name: str, spec: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("name", "spec", "reason", "message"),
     [
-        ("root", "securityContext: {runAsNonRoot: true}", "CreateContainerError", "its image will run as root"),
+        ("root", "securityContext: {runAsNonRoot: true}", "CreateContainerConfigError", "its image will run as root"),
         ("nocap", "securityContext: {capabilities: {add: [NOPE]}}", "CreateContainerError", "unknown capability"),
         ("nomap", "envFrom: [{configMapRef: {name: corpus-no}}]", "CreateContainerConfigError", "not found"),
     ],

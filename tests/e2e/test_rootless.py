@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from e2e.harness import Daemon, free_port, podman, until
 from e2e.rootless import User, UserDaemon
-from e2e.services import PodmanService
 from e2e.stopped import manifest
+
+from bench.podman_service import PodmanService
 
 pytestmark = pytest.mark.podman
 

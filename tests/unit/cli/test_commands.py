@@ -48,9 +48,9 @@ Probes:
   host-curl              Policy    Host  -        -        -       -      -       -
 
 Conditions:
-  TYPE          STATUS  REASON              MESSAGE
-  PodScheduled  True    -                   -
-  Ready         False   ContainersNotReady  containers with unready status: [busybox-client]
+  TYPE          STATUS  SINCE  REASON              MESSAGE
+  PodScheduled  True    2m5s   -                   -
+  Ready         False   -      ContainersNotReady  containers with unready status: [busybox-client]
 
 Events:
   AGE   TYPE     REASON   CONTAINER       MESSAGE

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from engine.rig import Rig, pod
 
+from podsupd.core.conditions import derive
 from podsupd.engine.changes import Changes
 from podsupd.errors import StateUnavailable
 from podsupd.model.observed import RuntimeEvent
@@ -55,6 +56,32 @@ async def test_a_pidfd_that_is_ahead_of_podman_waits_for_it(rig: Rig) -> None:
     assert rig.of("start") == []
     rig.fake.crash("a-main")
     await rig.until(lambda: rig.of("start"), "the start")
+
+
+async def test_a_restart_does_not_wait_for_the_disk(rig: Rig) -> None:
+    """Cheap flash takes its time to write down that a container died; the container is up again before."""
+    await rig.up(pod("a"))
+    rig.state.slow.clear()
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main")
+    rig.deaths.tell(pid)
+    async with asyncio.timeout(60):
+        while not rig.of("start"):
+            await asyncio.sleep(0)
+    assert rig.of("save") == []
+    rig.state.slow.set()
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    assert rig.state.memories["a"].containers["main"].restarts == 1
+
+
+async def test_whoever_died_beside_is_found_without_relist_and_event(rig: Rig) -> None:
+    """The first look after a death is at one container; nothing that happened to the others meanwhile is lost."""
+    await rig.up(pod("a", "x", "y"))
+    pid = pid_of(rig, "a-x")
+    rig.fake.crash("a-x")
+    rig.fake.crash("a-y")
+    rig.deaths.tell(pid)
+    await rig.until(lambda: len(rig.of("start")) == 2, "both starts")
 
 
 async def test_a_crash_loop_is_left_alone_until_its_back_off_is_over(rig: Rig) -> None:
@@ -197,3 +224,18 @@ async def test_a_start_is_not_done_while_an_earlier_stop_runs_its_course(rig: Ri
     await rig.until(lambda: rig.settled("a"), "the container up again")
     assert changes.judge(start.id, worker.view()).state is ChangeState.DONE
     assert rig.fake.container("a-main")["State"]["Running"]
+
+
+async def test_since_when_a_pod_is_ready_outlives_podsupd(rig: Rig) -> None:
+    """A restart of podsupd makes no transition of a condition that stayed as it was."""
+    await rig.up(pod("a"))
+
+    def kept() -> bool:
+        conditions = rig.state.memories["a"].conditions
+        return "Ready" in conditions and conditions["Ready"].status == "True"
+
+    rig.fleet.poke_all()
+    await rig.until(kept, "the condition saved")
+    status = derive(rig.fleet.workers["a"].view(), rig.clock.now())
+    ready = next(c for c in status.conditions if c.type == "Ready")
+    assert ready.since == rig.state.memories["a"].conditions["Ready"].at > 0

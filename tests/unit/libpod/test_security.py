@@ -69,8 +69,9 @@ def test_a_group_without_a_user_is_the_images_users(own: Security, image_user: s
 )
 def test_root_is_refused_where_it_must_not_be(own: Security, image_user: str, reason: str) -> None:
     """RunAsNonRoot is checked before the container is made, and the message says how to go on."""
-    with pytest.raises(PodmanRejected, match=reason):
+    with pytest.raises(PodmanRejected, match=reason) as refusal:
         security.check_non_root(pod(own).containers[0], image_user)
+    assert refusal.value.reason == "CreateContainerConfigError"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def example() -> PodStatus:
         observed=observed(),
         phase="Running",
         conditions=(
-            Condition("PodScheduled", "True"),
+            Condition("PodScheduled", "True", since=1_790_000_000.0),
             Condition("Ready", "False", "ContainersNotReady", "containers with unready status: [busybox-client]"),
         ),
         containers=(

@@ -64,6 +64,9 @@ async def test_pod_is_shaped_as_kubernetes_shapes_it(client: aiohttp.ClientSessi
     }
     assert busybox["restartCount"] == 3
     assert body["status"]["podIP"] == "10.88.0.2"
+    scheduled, ready = body["status"]["conditions"][:2]
+    assert scheduled == {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-09-21T14:13:20Z"}
+    assert "lastTransitionTime" not in ready
     assert body["podsupd"]["source"] == {"path": "/etc/podsupd/pods.d/my-shared-pod.yaml", "line": 3}
     assert body["podsupd"]["containers"][1]["backoffSeconds"] == 12.5
     assert body["podsupd"]["probes"][0]["history"] == "?x....."
