@@ -329,6 +329,7 @@ class Worker:
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             hooks=self._tools.hooks.facts(self.name),
             watching_since=self._watching_since,
+            wall=self._tools.clock.wall(),
             after={pod: self._tools.unmet(pod) for pod in relies_on(self._want, self._memory)},
         )
 

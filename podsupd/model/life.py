@@ -100,6 +100,19 @@ class Active:
 
 
 @dataclass(frozen=True, slots=True)
+class CronRun:
+    """Where a CronJob stands. Times are epoch seconds of its schedule, not of the moment at which a run began.
+
+    since: of the newest run that was begun or given up; before the first, when the job was first seen. run: of the run
+    in force, None before the first. fresh: what the one before it left is still to be removed.
+    """
+
+    since: float
+    run: float | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A job that came to its end: of the spec with this fingerprint, at this boottime; succeeded or not."""
 

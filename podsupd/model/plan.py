@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.life import (
     Active,
+    CronRun,
     Done,
     Failed,
     Good,
@@ -93,6 +94,7 @@ class Facts:
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
+    wall: epoch seconds, for the schedules of CronJobs and for nothing else.
     """
 
     owner: str
@@ -106,6 +108,7 @@ class Facts:
     after: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
+    wall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +401,7 @@ class PodMemory:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
-    looked up at an interval.
+    looked up at an interval. cron: of a CronJob.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -416,6 +419,7 @@ class PodMemory:
     conditions: Mapping[str, Transition] = field(default_factory=dict)
     images: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     check: ImageCheck | None = None
+    cron: CronRun | None = None
 
 
 @dataclass(frozen=True, slots=True)
