@@ -41,7 +41,7 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner, WebhookClient
-from podsupd.signals import HostProcesses, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
+from podsupd.signals import HostProcesses, Monitors, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.volumes import PodFolders
@@ -138,6 +138,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
+    monitors = Monitors()
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
@@ -165,7 +166,14 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             state=edges.state,
             clock=edges.clock,
             executor=Executor(
-                edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce, webhooks.request
+                edges.runtime,
+                puller,
+                edges.shelters,
+                monitors,
+                edges.meter,
+                held.owner_id,
+                ledger.announce,
+                webhooks.request,
             ),
             puller=puller,
             hooks=hooks,
@@ -174,6 +182,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             files=FileKeeper(PodFolders(_files_root(settings)), edges.runtime, held.owner_id),
             processes=edges.processes,
             shelters=edges.shelters,
+            monitors=monitors,
             events=events,
             meter=edges.meter,
             info=lambda: observer.info,

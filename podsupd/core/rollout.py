@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from podsupd.core import containers, dependencies, health, initializing, naming, references, specs
+from podsupd.core.accounting import INFRA
 from podsupd.core.digest import changed_fields, container_digest, whole_digest
 from podsupd.model.life import Failed, Good, Rollout
 from podsupd.model.observed import DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
@@ -37,6 +38,10 @@ class Choice:
 
 def images_needed(want: PodSpec, seen: ObservedPod | None, memory: PodMemory, owner: str) -> tuple[str, ...]:
     """Name the images whose state a plan depends on: of containers to be made as the file or the good spec says."""
+    infra = memory.containers.get(INFRA)
+    if seen is not None and (seen.infra is None or (infra and infra.stuck)):
+        # The pod as a whole may have to be made anew, with nothing of it changed.
+        seen = None
     names = containers.images_needed(want, seen, owner)
     good = good_spec(memory.good, Facts(owner)) if memory.good and want.update else None
     if good:

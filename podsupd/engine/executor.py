@@ -21,9 +21,10 @@ from podsupd.model.plan import (
     SignalLeftovers,
     StartContainer,
     UpdateContainer,
+    WakeMonitor,
 )
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Meter, Runtime, Shelters
+from podsupd.ports import Meter, Monitors, Runtime, Shelters
 
 AT_ONCE = 4
 NAMED = 10  # processes that an event names
@@ -40,6 +41,7 @@ class Executor:
         runtime: Runtime,
         puller: Puller,
         shelters: Shelters,
+        monitors: Monitors,
         meter: Meter,
         owner: str,
         announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
@@ -48,6 +50,7 @@ class Executor:
         self._runtime = runtime
         self._puller = puller
         self._shelters = shelters
+        self._monitors = monitors
         self._meter = meter
         self._owner = owner
         self._announce = announce
@@ -80,6 +83,8 @@ class Executor:
                 self._call(pod, action, tell)
             case RemoveShelter(container_id=container_id):
                 await self._shelters.remove(container_id)
+            case WakeMonitor(container_id=container_id, pid=pid):
+                self._monitors.wake(pid, container_id)
             case CreatePod(spec=spec, digest=digest):
                 async with self._slots:
                     await self._runtime.create_pod(action, self._labels(spec, digest))
@@ -131,8 +136,8 @@ class Executor:
         match action:
             case StartContainer(container_id=container_id):
                 await self._runtime.start_container(container_id)
-            case RemoveContainer(container_id=container_id):
-                await self._runtime.remove_container(container_id)
+            case RemoveContainer(container_id=container_id, force=force):
+                await self._runtime.remove_container(container_id, force=force)
             case UpdateContainer(container_id=container_id, resources=resources):
                 await self._runtime.update_container(container_id, resources)
                 # Podman says yes to what it passes over.
@@ -170,8 +175,11 @@ def told(action: Action) -> Note | None:
             return Note("Normal", "Started", f"started container {name}", name)
         case UpdateContainer(container=name):
             return Note("Normal", "Updated", f"updated the limits of container {name} in place", name)
-        case RemoveContainer(container=name):
-            return Note("Normal", "Removed", f"removed container {name}: {action.why}", name)
+        case RemoveContainer(container=name, force=force):
+            how = " by force" if force else ""
+            return Note(
+                "Warning" if force else "Normal", "Removed", f"removed container {name}{how}: {action.why}", name
+            )
         case RemovePod():
             return Note("Normal", "Removed", f"removed the pod: {action.why}")
         case _:

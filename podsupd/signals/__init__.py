@@ -6,6 +6,7 @@ never trusted across an await without its start time: PIDs are reused.
 
 from podsupd.signals.cgroups import Shelters
 from podsupd.signals.look import ProcLook
+from podsupd.signals.monitors import Monitors
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
 from podsupd.signals.processes import HostProcesses
@@ -14,6 +15,7 @@ from podsupd.signals.tracefs import TracefsTracer
 
 __all__ = [
     "HostProcesses",
+    "Monitors",
     "PidfdSender",
     "PidfdWatcher",
     "ProcLook",

@@ -21,6 +21,7 @@ from podsupd.errors import CgroupUnavailable, PodsupdError, ProbeUnrunnable, Sta
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.desired import Desired, DesiredFile, FileState
 from podsupd.model.limits import Limits
+from podsupd.model.observed import MonitorState
 from podsupd.model.plan import Intent, Now, PodMemory
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeSpec, Source
 from podsupd.model.status import Event
@@ -163,6 +164,25 @@ class Cgroups:
         self.calls.append(("remove", container_id))
 
 
+@dataclass
+class Conmons:
+    """conmon by hand: how each is, by container id. woken: whom somebody let go on."""
+
+    states: dict[str, MonitorState] = field(default_factory=dict)
+    woken: list[str] = field(default_factory=list)
+
+    def state(self, pid: int, container_id: str) -> MonitorState | None:
+        """Say how it is."""
+        del pid
+        return self.states.get(container_id)
+
+    def wake(self, pid: int, container_id: str) -> bool:
+        """Note it."""
+        del pid
+        self.woken.append(container_id)
+        return True
+
+
 class Journal:
     """A history that keeps everything."""
 
@@ -224,6 +244,7 @@ class Rig:
         self.fake, self.runtime, self.meter = fake, runtime, meter
         self.state = MemoryState(fake.calls)
         self.shelters = Cgroups()
+        self.monitors = Conmons()
         self.deaths, self.journal, self.clock = Deaths(), Journal(), Clock()
         self.hooks = Hooks(NoProbes(), self.poke)
         self.doubts: list[str] = []
@@ -238,7 +259,7 @@ class Rig:
                 runtime=runtime,
                 state=self.state,
                 clock=self.clock,
-                executor=Executor(runtime, puller, self.shelters, meter, OWNER),
+                executor=Executor(runtime, puller, self.shelters, self.monitors, meter, OWNER),
                 puller=puller,
                 files=FileKeeper(PodFolders(str(fake.path.parent / "files")), runtime, OWNER),
                 hooks=self.hooks,
@@ -246,6 +267,7 @@ class Rig:
                 probe_memory=ProbeMemory(prober, self.state),
                 processes=self.deaths,
                 shelters=self.shelters,
+                monitors=self.monitors,
                 events=EventLog(self.journal, self.clock),
                 meter=meter,
                 info=lambda: None,
