@@ -15,9 +15,10 @@ from podsupd.core.registries import login
 from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
-from podsupd.engine.executor import Executor
+from podsupd.engine.executor import Executor, Host
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.holders import Holders
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
@@ -41,7 +42,16 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner, WebhookClient
-from podsupd.signals import HostProcesses, Monitors, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
+from podsupd.signals import (
+    HostProcesses,
+    Listeners,
+    Monitors,
+    PidfdSender,
+    PidfdWatcher,
+    ProcLook,
+    Shelters,
+    TracefsTracer,
+)
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.volumes import PodFolders
@@ -168,12 +178,11 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             executor=Executor(
                 edges.runtime,
                 puller,
-                edges.shelters,
-                monitors,
+                Host(edges.shelters, monitors, Holders(Listeners(), edges.runtime)),
                 edges.meter,
                 held.owner_id,
-                ledger.announce,
-                webhooks.request,
+                announce=ledger.announce,
+                call=webhooks.request,
             ),
             puller=puller,
             hooks=hooks,

@@ -118,6 +118,12 @@ def _waits_for_pods(view: PodView) -> tuple[str, str] | None:
     return waiting if waiting[0] == dependencies.WAITING else None
 
 
+def _sandbox_fails(view: PodView) -> tuple[str, str] | None:
+    """Return why the pod itself cannot be made or started, and so no container of it."""
+    waiting = view.plan.waiting.get(INFRA, ("", "")) if view.plan else ("", "")
+    return waiting if waiting[0].endswith("Error") else None
+
+
 def _container(
     view: PodView, name: str, spec: ContainerSpec | None, seen: ObservedContainer | None, now: Now
 ) -> ContainerStatus:
@@ -144,6 +150,8 @@ def _container(
         reason, message = "Stopped", "stopped by an operator"
     elif seen is None and not waiting and (waits := _waits_for_pods(view)):
         reason, message = waits
+    elif not waiting and (held := _sandbox_fails(view)):
+        reason, message = held
     same_boot = memory.boot_id == now.boot_id
     return ContainerStatus(
         name=name,

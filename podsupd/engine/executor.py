@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from podsupd.core.limits import limits_of, same
+from podsupd.engine.holders import Holders
 from podsupd.engine.puller import Puller
-from podsupd.errors import CgroupUnavailable, PodmanRejected
+from podsupd.errors import CgroupUnavailable, PodmanRejected, PortTaken
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, OWNER_LABEL, POD_LABEL, SOURCE_LABEL
 from podsupd.model.plan import (
     Action,
@@ -30,6 +32,15 @@ AT_ONCE = 4
 NAMED = 10  # processes that an event names
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What is done on the host besides Podman."""
+
+    shelters: Shelters
+    monitors: Monitors
+    holders: Holders
+
+
 class Executor:
     """Applies actions. Raises PodmanError's subclasses and CgroupUnavailable.
 
@@ -40,17 +51,18 @@ class Executor:
         self,
         runtime: Runtime,
         puller: Puller,
-        shelters: Shelters,
-        monitors: Monitors,
+        host: Host,
         meter: Meter,
         owner: str,
+        *,
         announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
         call: Callable[[str, CallWebhook, Callable[[Note], None]], None] = lambda _pod, _action, _tell: None,
     ) -> None:
         self._runtime = runtime
         self._puller = puller
-        self._shelters = shelters
-        self._monitors = monitors
+        self._shelters = host.shelters
+        self._monitors = host.monitors
+        self._holders = host.holders
         self._meter = meter
         self._owner = owner
         self._announce = announce
@@ -135,7 +147,10 @@ class Executor:
     async def _handle(self, action: StartContainer | UpdateContainer | RemoveContainer) -> None:
         match action:
             case StartContainer(container_id=container_id):
-                await self._runtime.start_container(container_id)
+                try:
+                    await self._runtime.start_container(container_id)
+                except PortTaken as error:
+                    raise await self._holders.explain(error) from error
             case RemoveContainer(container_id=container_id, force=force):
                 await self._runtime.remove_container(container_id, force=force)
             case UpdateContainer(container_id=container_id, resources=resources):

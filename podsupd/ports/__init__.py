@@ -4,6 +4,7 @@ from podsupd.ports.control import Control, Meter
 from podsupd.ports.host import (
     Clock,
     Directory,
+    Listeners,
     Monitors,
     Notifier,
     PodFiles,
@@ -24,6 +25,7 @@ __all__ = [
     "Detail",
     "Directory",
     "History",
+    "Listeners",
     "Meter",
     "Monitors",
     "Notifier",

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from podsupd.model.desired import DirectoryScan
 from podsupd.model.limits import Limits
+from podsupd.model.network import PortHolder
 from podsupd.model.observed import MonitorState
 from podsupd.model.plan import Now
 from podsupd.model.processes import Member, ProcessCount, ProcessRecords
@@ -53,6 +54,14 @@ class Monitors(Protocol):
 
     def wake(self, pid: int, container_id: str) -> bool:
         """Let it go on when it was stopped by a signal; False when it is gone."""
+        ...
+
+
+class Listeners(Protocol):
+    """Sockets of the host."""
+
+    def holders(self, protocol: str, port: int) -> tuple[PortHolder, ...]:
+        """Return who holds a port (TCP or UDP); none when nobody is seen to. Blocks: it reads all of /proc."""
         ...
 
 

@@ -5,6 +5,7 @@ never trusted across an await without its start time: PIDs are reused.
 """
 
 from podsupd.signals.cgroups import Shelters
+from podsupd.signals.listeners import Listeners
 from podsupd.signals.look import ProcLook
 from podsupd.signals.monitors import Monitors
 from podsupd.signals.pidfd import PidfdWatcher
@@ -15,6 +16,7 @@ from podsupd.signals.tracefs import TracefsTracer
 
 __all__ = [
     "HostProcesses",
+    "Listeners",
     "Monitors",
     "PidfdSender",
     "PidfdWatcher",
