@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -17,7 +18,10 @@ from bench.rows import Options
 class Daemon:
     """A podsupd with manifests, state, socket and log in one directory; ended, pods untouched, by leaving."""
 
-    def __init__(self, options: Options, directory: Path) -> None:
+    def __init__(self, options: Options, directory: Path, **environment: str) -> None:
+        """environment: settings besides, as PODSUPD_SECTION__KEY."""
+        self.directory = directory
+        self._environment = {**os.environ, **environment}
         self.manifests = directory / "pods.d"
         self.manifests.mkdir(parents=True, exist_ok=True)
         self.log = directory / "log"
@@ -30,7 +34,7 @@ class Daemon:
             f'[podman]\nurl = "{options.url}"\n'
             f'[api]\nsocket = "{self._socket}"\nsocket_group = "root"\n'
             '[metrics]\nlisten = ""\n'
-            f'[state]\ndir = "{directory / "state"}"\n'
+            f'[state]\ndir = "{self.state}"\n'
             '[log]\nformat = "json"\n'
         )
 
@@ -41,10 +45,26 @@ class Daemon:
             raise RuntimeError("podsupd was not started")
         return self._process.pid
 
+    @property
+    def state(self) -> Path:
+        """Its state directory."""
+        return self.directory / "state"
+
+    @property
+    def volumes(self) -> Path:
+        """Where it keeps the files that it makes for pods."""
+        return self.directory / "volumes"
+
     def start(self) -> None:
         """Start it; does not wait."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen([self._program, "run", "--config", self._config], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [self._program, "run", "--config", self._config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+            )
 
     def stop(self) -> float:
         """End it by SIGTERM and return how long that took, in seconds."""
@@ -58,6 +78,13 @@ class Daemon:
             self._process.kill()
             self._process = None
         return time.monotonic() - began
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Ask the control endpoint; 0 when nobody listens."""

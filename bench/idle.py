@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.daemon import Daemon
 from bench.manifests import PERIOD_S, pod, write
 from bench.podman_api import Watcher
-from bench.process import cpu_seconds
+from bench.process import cpu_seconds, status_mb
 from bench.rows import Options, Row, samples
 
 name = "idle daemon"
@@ -29,8 +29,8 @@ def run(options: Options) -> list[Row]:
             began, own, children = time.monotonic(), *cpu_seconds(daemon.pid)
             time.sleep(options.window_s)
             window, own_after, children_after = time.monotonic() - began, *cpu_seconds(daemon.pid)
-            rss = _status_mb(daemon.pid, "VmRSS")
-            peak = _status_mb(daemon.pid, "VmHWM")
+            rss = status_mb(daemon.pid, "VmRSS")
+            peak = status_mb(daemon.pid, "VmHWM")
     finally:
         watcher.remove_pods()
     per_cent = 100 / window
@@ -40,10 +40,3 @@ def run(options: Options) -> list[Row]:
         Row("RSS", "MB", samples([rss]), limit=90.0),
         Row("RSS at its peak", "MB", samples([peak])),
     ]
-
-
-def _status_mb(pid: int, field: str) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024 / 1_000_000
-    raise RuntimeError(f"cannot read {field} of process {pid}")

@@ -46,10 +46,15 @@ def write(directory: Path, pods: Mapping[str, Mapping[str, Any]]) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, manifest in pods.items():
-        part = directory / f".{name}.part"
-        part.write_text(yaml.safe_dump(dict(manifest), sort_keys=False))
-        paths.append(part.rename(directory / f"{name}.yaml"))
+        paths.append(write_text(directory / f"{name}.yaml", yaml.safe_dump(dict(manifest), sort_keys=False)))
     return paths
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file under another name and rename it into its place."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    return part.rename(path)
 
 
 def settle() -> None:

@@ -79,6 +79,7 @@ class Options:
 
     podsupd: the program. url: Podman's API. prefix: of the names of all that is made. repeats: samples of what varies.
     pods: how many of two containers. window_s: for how long idleness is measured. plots: where SVGs are written to.
+    minutes, seed, keep: of the soak; where its directory is kept.
     """
 
     podsupd: str
@@ -88,6 +89,9 @@ class Options:
     pods: int
     window_s: float
     plots: Path | None = None
+    minutes: float = 20.0
+    seed: int = 1
+    keep: Path | None = None
 
 
 def show(console: Console, title: str, rows: Sequence[Row]) -> None:

@@ -17,6 +17,7 @@ from bench import (
     probe_scale,
     restart_latency,
     signals,
+    soak,
 )
 from bench.rows import Options, Scenario, show
 
@@ -30,6 +31,7 @@ SCENARIOS: dict[str, Scenario] = {
     "probe-cost": probe_cost,
     "probe-leaks": probe_leaks,
     "probe-scale": probe_scale,
+    "soak": soak,
 }
 
 
@@ -44,10 +46,24 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=20, help="how many pods of two containers")
     parser.add_argument("--window", type=float, default=60.0, help="seconds for which idleness is measured")
     parser.add_argument("--plots", type=Path, help="directory to write SVGs to (docs/benchmarks)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="length of the soak")
+    parser.add_argument("--seed", type=int, default=1, help="of the soak's accidents; the same one replays them")
+    parser.add_argument("--keep", type=Path, help="directory of the soak's logs and files; default: kept when wrong")
     given = parser.parse_args()
     if unknown := set(given.scenarios) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    options = Options(given.podsupd, given.url, given.prefix, given.repeats, given.pods, given.window, given.plots)
+    options = Options(
+        given.podsupd,
+        given.url,
+        given.prefix,
+        given.repeats,
+        given.pods,
+        given.window,
+        given.plots,
+        given.minutes,
+        given.seed,
+        given.keep,
+    )
     console = Console(width=None if sys.stdout.isatty() else 160)
     for key, value in machine.describe(options.url):
         console.print(f"{key:>10}  {value}", highlight=False)

@@ -7,9 +7,10 @@ import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from watchfiles import awatch
+from asyncinotify import Inotify, Mask
 
 from podsupd import log
+from podsupd.configdir.arrivals import Arrivals
 from podsupd.configdir.quiet import QUIET_S, Fingerprint, Quiescence, is_open_for_writing
 from podsupd.manifest import parse
 from podsupd.model.desired import DirectoryScan, FileStatus, ParsedFile, ScannedFile
@@ -18,6 +19,16 @@ MAX_BYTES = 1 << 20
 """Largest manifest that is read: a megabyte, as much as Kubernetes keeps in one object."""
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_CHANGES = (
+    Mask.CREATE
+    | Mask.MODIFY
+    | Mask.CLOSE_WRITE
+    | Mask.ATTRIB
+    | Mask.DELETE
+    | Mask.MOVE
+    | Mask.DELETE_SELF
+    | Mask.MOVE_SELF
+)
 _TICK_S = 0.5
 """How often the watch looks up from waiting: for a scan's request and for a replaced directory."""
 _APART_S = 1.0
@@ -36,6 +47,7 @@ class ManifestDirectory:
         """path: of the directory, which may not exist yet. quiescence: for tests with clocks of their own."""
         self._path = path
         self._quiescence = quiescence or Quiescence()
+        self._arrivals = Arrivals(is_manifest)
         self._cache: dict[str, tuple[str, ParsedFile]] = {}
         self._scanning = threading.Lock()
         self._again_at: float | None = None
@@ -86,20 +98,11 @@ class ManifestDirectory:
 
     async def _watch(self, identity: tuple[int, int]) -> AsyncGenerator[None, None]:
         """Yield on changes until the directory is another one; a watch stays with the old one for ever."""
-        changes = awatch(
-            self._path,
-            watch_filter=None,
-            recursive=False,
-            rust_timeout=int(_TICK_S * 1000),
-            yield_on_timeout=True,
-            step=50,
-            debounce=400,
-        )
-        async with aclosing(changes):
+        with Inotify(sync_timeout=0) as inotify:
+            inotify.add_watch(self._path, _CHANGES)
             yield  # what changed before the watch was there
-            async for changed in changes:
-                if self._identity() != identity:
-                    return
+            while self._identity() == identity:
+                changed = await _within(_TICK_S, inotify)
                 if changed or self._is_due():
                     yield
 
@@ -125,6 +128,7 @@ class ManifestDirectory:
                 return DirectoryScan(real, None, (), _cannot_read(real, error))
             try:
                 found = os.fstat(directory)
+                self._arrivals.watch(directory)
                 names = sorted(filter(is_manifest, os.listdir(directory)))  # noqa: PTH208  by descriptor
                 files = tuple(file for name in names if (file := self._file(directory, real, name)))
             except OSError as error:
@@ -153,7 +157,7 @@ class ManifestDirectory:
         except OSError as error:
             return _unreadable(path, f"cannot read the file: {error.strerror}")
         try:
-            return self._content(fd, path)
+            return self._content(directory, fd, name, path)
         except OSError as error:
             return _unreadable(path, f"cannot read the file: {error.strerror}")
         finally:
@@ -167,14 +171,17 @@ class ManifestDirectory:
             return None
         return _unreadable(path, "cannot read the file: it is a symbolic link to nothing: mend or remove the link")
 
-    def _content(self, fd: int, path: str) -> ScannedFile:
+    def _content(self, directory: int, fd: int, name: str, path: str) -> ScannedFile:
         before = os.fstat(fd)
         quiet = self._quiescence.is_quiet(path, Fingerprint.of(before))
-        if is_open_for_writing(fd):
+        written = is_open_for_writing(fd)
+        if written:
             return ScannedFile(
                 path, FileStatus.BUSY, message="a process has the file open for writing: read when closed"
             )
-        if not quiet:
+        # What is linked elsewhere too can be written there, which a watch of this directory does not see.
+        sure = written is False and before.st_nlink == 1
+        if not quiet and not (sure and self._arrivals.is_whole(name)):
             return ScannedFile(
                 path, FileStatus.BUSY, message="the file changed within the last second: read when quiet"
             )
@@ -184,7 +191,8 @@ class ManifestDirectory:
             )
         with open(fd, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
-        if Fingerprint.of(os.fstat(fd)) != Fingerprint.of(before) or len(data) != before.st_size:
+        changed = Fingerprint.of(os.fstat(fd)) != Fingerprint.of(before) or len(data) != before.st_size
+        if changed or not (quiet or self._came_as(directory, name, before)):
             return ScannedFile(
                 path, FileStatus.BUSY, message="the file changed while it was read: read again when quiet"
             )
@@ -195,12 +203,28 @@ class ManifestDirectory:
             return _unreadable(path, f"cannot read the file: line {line} is not UTF-8: save it as UTF-8")
         return ScannedFile(path, FileStatus.READ, text, self._parsed(path, text))
 
+    def _came_as(self, directory: int, name: str, read: os.stat_result) -> bool:
+        """Say whether what was read is what was renamed into its place, and still is there."""
+        return self._arrivals.is_whole(name) and os.path.samestat(os.stat(name, dir_fd=directory), read)
+
     def _parsed(self, path: str, text: str) -> ParsedFile:
         cached = self._cache.get(path)
         if cached is None or cached[0] != text:
             cached = (text, parse(text, path))
             self._cache[path] = cached
         return cached[1]
+
+
+async def _within(seconds: float, inotify: Inotify) -> bool:
+    """Say whether there was an event within some seconds; takes all that there are, for they are one hint."""
+    try:
+        async with asyncio.timeout(seconds):
+            await inotify.get()
+    except TimeoutError:
+        return False
+    for _ in inotify:
+        pass
+    return True
 
 
 def _unreadable(path: str, message: str) -> ScannedFile:

@@ -1,4 +1,4 @@
-"""Is a file whole? Nobody has it open for writing, and it has not changed for a second (DESIGN, D2b)."""
+"""Is a file whole? Nobody has it open for writing, and it has not changed for a second (D2b)."""
 
 import errno
 import fcntl
@@ -60,10 +60,10 @@ class Quiescence:
         self._seen = {path: seen for path, seen in self._seen.items() if path in paths}
 
 
-def is_open_for_writing(fd: int) -> bool:
+def is_open_for_writing(fd: int) -> bool | None:
     """Say whether somebody has the file open for writing, by asking for a read lease.
 
-    False as well where leases say nothing: on another owner's file without CAP_LEASE, on a file system without them.
+    None where leases say nothing: on another owner's file without CAP_LEASE, on a file system without them.
     """
     try:
         # A writer that comes while we hold the lease makes the kernel send us a signal; SIGIO, the default, would
@@ -71,7 +71,7 @@ def is_open_for_writing(fd: int) -> bool:
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
-        return error.errno == errno.EAGAIN and not _is_remote(os.fstat(fd).st_dev)
+        return True if error.errno == errno.EAGAIN and not _is_remote(os.fstat(fd).st_dev) else None
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from podsupd import log
 from podsupd.core import naming
-from podsupd.core.causes import cause_text, untraced
+from podsupd.core.causes import FirstExit, cause_text, untraced
 from podsupd.core.drafts import Draft, Own, Watch
 from podsupd.core.membership import Membership
 from podsupd.core.propagation import OUT_OF_MEMORY, Propagation
@@ -33,6 +33,10 @@ RETRY_S = 60.0
 BEHIND_S = 0.3
 """How long an explanation of a death is waited for."""
 HOLD_S = 0.003
+STAMPED_S = 0.02
+"""Podman stamps a start when the runtime has returned: by then a process may have ended. A start takes longer."""
+RECORDED_S = 1.0
+"""An exit is stamped by a clock that ticks every few milliseconds, so up to one tick early."""
 CAUSES_KEPT = 256
 
 
@@ -57,7 +61,7 @@ class Ledger:
         self._until = 0
         self._offset = 0
         self._last_id = 0
-        self._causes: OrderedDict[str, tuple[float, DeathCause]] = OrderedDict()
+        self._causes: OrderedDict[str, tuple[float, DeathCause | None]] = OrderedDict()
         self._sent: OrderedDict[str, tuple[float, int, str]] = OrderedDict()
         self._waited: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._fault = "signals.tracer is off" if wanted == "off" else "not begun yet"
@@ -138,25 +142,25 @@ class Ledger:
 
     def _explain(self) -> None:
         for end in self._signals.exits():
-            if end.by is None:
-                self._causes.pop(end.container_id, None)
-                continue
-            command = ""
-            if end.by.sender.origin == "podman" and end.by.sender.host_pid is not None:
-                command = self._processes.runtime_command(end.by.sender.host_pid)
-            self._causes[end.container_id] = (
-                (end.at + self._offset) / 1e9,
-                DeathCause(
-                    cause_text(end, command),
-                    end.by.sender.origin,
-                    end.purpose,
-                    end.by.fault == OUT_OF_MEMORY,
-                    end.by.signal,
-                ),
-            )
+            self._causes[end.container_id] = ((end.at + self._offset) / 1e9, self._cause(end))
             self._causes.move_to_end(end.container_id)
             if len(self._causes) > CAUSES_KEPT:
                 self._causes.popitem(last=False)
+
+    def _cause(self, end: FirstExit) -> DeathCause | None:
+        if end.by is None:
+            return None
+        sender, command = end.by.sender, ""
+        if sender.origin == "podman" and sender.host_pid is not None:
+            command = self._processes.runtime_command(sender.host_pid)
+        out_of_memory = end.by.fault == OUT_OF_MEMORY
+        return DeathCause(cause_text(end, command), sender.origin, end.purpose, out_of_memory, end.by.signal)
+
+    def _explained(self, container: ObservedContainer) -> tuple[bool, DeathCause | None]:
+        """Say whether the trace told of a container's last death, and who ended it by that."""
+        at, cause = self._causes.get(container.id, (0.0, None))
+        # An earlier life of the same container ended before this one began.
+        return (True, cause) if at >= container.started_epoch - STAMPED_S else (False, None)
 
     # -- what the engine tells it
 
@@ -180,6 +184,11 @@ class Ledger:
     def announce(self, container_id: str, signal: str) -> None:
         """Take note that podsupd asks Podman for a signal now."""
         self._signals.announce(container_id, signal, time.monotonic_ns())
+
+    def hurry(self) -> None:
+        """Have the trace read now: a first process has ended, and whoever looks at it will ask for the cause."""
+        if self.up:
+            self._tracer.hurry()
 
     def own(self, watch: Watch, targets: Mapping[int, str], number: int) -> None:
         """Take note that podsupd itself signals these now, before it does.
@@ -243,14 +252,16 @@ class Ledger:
             while len(self._waited) > CAUSES_KEPT:
                 self._waited.popitem(last=False)
             # Mostly Podman takes longer to tell of a death than the trace does.
-            if any(c.finished_epoch * 1e9 - self._offset > self._until for c in new):
+            recent = [c for c in new if (c.finished_epoch + RECORDED_S) * 1e9 - self._offset > self._until]
+            if not all(self._explained(c)[0] for c in recent):
                 await self.catch_up()
         found: dict[str, DeathCause] = {}
         for container in dead:
             self._signals.exit_code(container.id, container.exit_code)
-            at, cause = self._causes.get(container.id, (0.0, None))
-            # An earlier life of the same container ended before this one began.
-            if cause and at >= container.started_epoch:
+            told, cause = self._explained(container)
+            # What podsupd itself sent is known even where the trace is behind.
+            cause = cause if told else self._own_cause(container)
+            if cause:
                 found[container.id] = cause
         return found
 

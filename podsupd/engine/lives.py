@@ -99,6 +99,10 @@ class Lives:
         """Return container ids whose first process is gone, with the boottime at which that was noticed."""
         return {key[0]: at for key, at in self._died.items()}
 
+    def unrecorded(self) -> dict[str, float]:
+        """Return those of ``gone`` that Podman took for alive when the pod was last looked at."""
+        return {key[0]: at for key, at in self._died.items() if key in self._watched}
+
     def noticed(self, container_id: str) -> float | None:
         """Return when the death of a container's last life was noticed."""
         return self.gone().get(container_id)

@@ -8,11 +8,14 @@ whenever its own task is being cancelled.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
 
 from podsupd import log
 from podsupd.errors import FatalError
 
 logger = log.get("tasks")
+
+T = TypeVar("T")
 
 CRASHES_TOLERATED = 5
 CRASH_WINDOW_S = 60.0
@@ -35,6 +38,15 @@ async def pause(event: asyncio.Event, seconds: float | None) -> bool:
     except TimeoutError:
         return event.is_set()
     return True
+
+
+async def beside(aside: Awaitable[object], main: Awaitable[T]) -> T:
+    """Await both at once and return what main returns; an error is raised when both have ended, main's first."""
+    done, other = await asyncio.gather(main, aside, return_exceptions=True)
+    for result in (done, other):
+        if isinstance(result, BaseException):
+            raise result
+    return cast("T", done)
 
 
 async def guarded(

@@ -24,7 +24,7 @@ from podsupd.engine.lives import Lives
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
-from podsupd.engine.tasks import pause
+from podsupd.engine.tasks import beside, pause
 from podsupd.errors import (
     CgroupUnavailable,
     PodmanConflict,
@@ -44,6 +44,8 @@ logger = log.get("worker")
 UNAVAILABLE_FIRST_S = 0.5
 UNAVAILABLE_CAP_S = 10.0
 STALE_TOLERATED = 5
+ALONE_S = 0.05
+"""So long after a death Podman has recorded it; if not, whatever else may be wrong is looked at."""
 SAME_FIRST_S = 0.02
 SAME_CAP_S = 10.0
 NO_MEMORY = ContainerMemory()
@@ -55,6 +57,10 @@ WARNED = frozenset(
         "StateUnavailable",
     }
 )
+
+
+def _unhurried() -> None:
+    """Without the kernel's trace there is nothing to read."""
 
 
 async def _untraced(_pod: str, _seen: ObservedPod | None) -> Mapping[str, DeathCause]:
@@ -93,6 +99,7 @@ class Tools:
     info: Callable[[], RuntimeInfo | None]
     changed: Callable[[str], None]
     unavailable: Callable[[str], None]
+    died: Callable[[], None] = _unhurried
     causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
     unmet: Callable[[str], str] = _alone
     adopt: Callable[[frozenset[str]], Awaitable[None]] = _kept
@@ -119,6 +126,7 @@ class Worker:
         self._planned = -1
         self._applied: tuple[Action, ...] = ()
         self._same = 0
+        self._whole = True
         self._again = asyncio.Event()
         self._sheltered: frozenset[str] = frozenset()
         self._watching_since = tools.clock.now().boottime
@@ -150,6 +158,7 @@ class Worker:
         stops = [m.stop for m in self._memory.containers.values()]
         if any(s and s.sheltered and s.incarnation.container_id == container_id for s in stops):
             self._tools.shelters.sweep(container_id)
+        self._tools.died()
         self.poke()
 
     @property
@@ -206,6 +215,7 @@ class Worker:
                     self._unavailable = 0
                 except PodmanUnavailable as error:
                     self._unavailable += 1
+                    self._whole = True
                     self._watching_since = self._tools.clock.now().boottime
                     self._tools.unavailable(str(error))
                     self._note_conditions()
@@ -219,10 +229,7 @@ class Worker:
     async def _turn(self) -> float | None:
         """Observe, plan and apply once; return how long to wait before the next turn."""
         wishes = self._wishes
-        seen = await self._tools.runtime.observe_pod(self.name)
-        self.looks += 1
-        if self._tools.runtime.sees_processes():
-            self._lives.watch(seen)
+        seen = await self._look()
         await self._tools.files.keep(self._want, seen, self._tell)
         made = await self._decide(seen)
         self._planned = wishes
@@ -232,10 +239,15 @@ class Worker:
             self.finished = self._want is None
             # Of a pod that never was, or is not ours, no event will tell that it is gone: end without a poke.
             return 0.0 if self.finished else None
+        self._whole = self._whole or bool(made.actions)
         for action in made.actions:
             if wishes != self._wishes:
                 break
-            if not await self._apply(action):
+            if made.memory != self._saved and action is made.actions[0]:
+                applied = await beside(self._save(made), self._apply(action))
+            else:
+                applied = await self._apply(action)
+            if not applied:
                 break
         if made.actions:
             return self._pace(made.actions)
@@ -245,6 +257,35 @@ class Worker:
             return None
         return max(0.001, made.wake_at - self._tools.clock.now().boottime)
 
+    async def _look(self) -> ObservedPod | None:
+        """Observe the pod; at first after a death only the container that died, because its restart waits for that.
+
+        Not after our own actions, which concern others too, and the whole pod is looked at in the next turn in any
+        case: who poked meanwhile may have meant something else in it.
+        """
+        dead = self._dead_alone()
+        if dead is None:
+            seen = await self._tools.runtime.observe_pod(self.name)
+        else:
+            seen = await self._tools.runtime.observe_death(self.name, dead)
+        self.looks += 1
+        if self._tools.runtime.sees_processes():
+            self._lives.watch(seen)
+        self._whole = False
+        if dead is not None and dead not in self._lives.unrecorded():
+            self._whole = True
+            self.poke()
+        return seen
+
+    def _dead_alone(self) -> str | None:
+        """Return whose death Podman may not have recorded yet, where nothing else is known to have changed."""
+        deaths = self._lives.unrecorded()
+        if len(deaths) != 1 or self._whole or self._seen is None:
+            return None
+        [(dead, noticed)] = deaths.items()
+        late = self._tools.clock.now().boottime - noticed > ALONE_S
+        return dead if not late and any(c.id == dead for c in self._seen.containers) else None
+
     def _pace(self, actions: tuple[Action, ...]) -> float:
         """Look again at once after actions, but ever more slowly when the same ones are planned again and again."""
         self._same = self._same + 1 if actions == self._applied else 0
@@ -252,19 +293,27 @@ class Worker:
         return 0.0 if self._same == 0 else min(SAME_FIRST_S * 2 ** min(self._same - 1, 10), SAME_CAP_S)
 
     async def _decide(self, seen: ObservedPod | None) -> Plan:
-        """Plan, and save the memory before the actions it covers; what cannot be saved destroys nothing."""
+        """Plan, and save the memory before the actions it covers; what cannot be saved destroys nothing.
+
+        A start is planned whether or not its memory can be saved, so it need not wait for the disk.
+        """
         facts = await self._facts(seen)
         before = self._memory
         made = plan(self._want, self._intent, seen, facts, before, self._tools.clock.now())
-        if made.memory != self._saved:
-            try:
-                await self._tools.state.save_memory(self.name, made.memory)
-                self._saved = made.memory
-            except StateUnavailable as error:
-                logger.warning("memory not saved", pod=self.name, error=str(error))
-                undurable = replace(facts, durable=False)
-                made = plan(self._want, self._intent, seen, undurable, before, self._tools.clock.now())
+        start_alone = len(made.actions) == 1 and isinstance(made.actions[0], StartContainer)
+        if made.memory != self._saved and not start_alone and not await self._save(made):
+            undurable = replace(facts, durable=False)
+            made = plan(self._want, self._intent, seen, undurable, before, self._tools.clock.now())
         return made
+
+    async def _save(self, made: Plan) -> bool:
+        try:
+            await self._tools.state.save_memory(self.name, made.memory)
+        except StateUnavailable as error:
+            logger.warning("memory not saved", pod=self.name, error=str(error))
+            return False
+        self._saved = made.memory
+        return True
 
     async def _facts(self, seen: ObservedPod | None) -> Facts:
         images = {}

@@ -38,6 +38,10 @@ class Looks:
             return None
         return look
 
+    def last(self, name: str) -> Look | None:
+        """Return the newest look at a pod, None when it was not looked at."""
+        return self._pods.get(name)
+
     def put(self, name: str, look: Look) -> None:
         """Keep a look."""
         self._pods[name] = look

@@ -19,6 +19,7 @@ from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error
 from podsupd.libpod.creator import Creator
 from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
+from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.network import Dns
 from podsupd.model.observed import (
     OWNER_LABEL,
@@ -39,6 +40,8 @@ logger = log.get("libpod")
 MAX_EXEC_OUTPUT = 4096
 # An image is a file of many megabytes from far away: silence this long means that the registry hangs.
 PULL_SILENCE_S = 300.0
+RECORDED_S = 0.03
+LOOK_AGAIN_S = 0.001
 KILLED = 128 + signal.SIGKILL
 SHORT_ID = 12
 
@@ -136,10 +139,44 @@ class LibpodRuntime:
         self._looks.put(name, Look(look.pod, fresh))
         return _shaped(what, look.pod, [doc for _, doc in fresh.values()])
 
+    async def observe_death(self, name: str, container_id: str) -> ObservedPod | None:
+        """Look at one container whose first process has ended, at the others as they were last seen.
+
+        conmon takes some milliseconds to write down how it ended, and no event of Podman's tells of that before its
+        clean-up has run: so it is inspected, at a third of what the list costs, until it is recorded or RECORDED_S
+        are over. A container that is gone, or was never seen, is looked for with the whole pod.
+        """
+        look = self._looks.last(name)
+        if look is None or container_id not in look.containers:
+            return await self.observe_pod(name)
+        call = Call("inspect", f"inspect container {container_id[:SHORT_ID]}", "GET", f"containers/{container_id}/json")
+        end = time.monotonic() + RECORDED_S
+        while True:
+            inspected = await self._podman.find(call, dict)
+            if inspected is None:
+                return await self.observe_pod(name)
+            if inspected["State"]["Status"] != "running" or time.monotonic() > end:
+                break
+            await asyncio.sleep(LOOK_AGAIN_S)
+        # Made on no line of the list: the next look at the pod inspects it again.
+        containers = {**look.containers, container_id: (None, inspected)}
+        self._looks.put(name, Look(look.pod, containers))
+        return _shaped(f"inspect pod {name}", look.pod, [doc for _, doc in containers.values()])
+
     async def image_id(self, reference: str) -> str | None:
         """Return the id of a local image, None when it is absent."""
         call = Call("image_inspect", f"inspect image {reference}", "GET", f"images/{quote(reference, safe='/:@')}/json")
         return await self._podman.find(call, lambda doc: str(doc["Id"]))
+
+    async def images(self) -> tuple[LocalImage, ...]:
+        """List all images of the host."""
+        call = Call("list_images", "list images", "GET", "images/json", {"all": "true"})
+        return tuple(await self._podman.get(call, lambda docs: [shapes.local_image(doc) for doc in docs]))
+
+    async def disk_usage(self) -> DiskUsage:
+        """Return how full the file system of Podman's images is."""
+        call = Call("info", "ask Podman for its disk", "GET", "info")
+        return await self._podman.get(call, shapes.disk_usage)
 
     # What is changed.
 
@@ -206,6 +243,12 @@ class LibpodRuntime:
         what = f"remove pod {pod_id[:SHORT_ID]}"
         call = Call("remove_pod", what, "DELETE", f"pods/{pod_id}", {"force": "false"})
         _check_reports(what, await self._podman.request(call, gone_ok=True))
+
+    async def remove_image(self, image_id: str) -> None:
+        """Remove an image with its one name; gone already is success, PodmanConflict while a container uses it."""
+        what = f"remove image {image_id[:SHORT_ID]}"
+        call = Call("remove_image", what, "DELETE", f"images/{image_id}", {"force": "false"})
+        await self._podman.request(call, gone_ok=True)
 
     async def remove_volumes(self, labels: Mapping[str, str]) -> None:
         """Remove the volumes with all these labels; one that is still in use is PodmanConflict, after the others."""

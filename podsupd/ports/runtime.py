@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.observed import ExecResult, LogLine, ObservedPod, Relist, RuntimeEvent, RuntimeInfo
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.references import Login
@@ -26,6 +27,10 @@ class Runtime(Protocol):
 
     async def observe_pod(self, name: str) -> ObservedPod | None:
         """Inspect one pod and its containers afresh; None when there is none of that name."""
+        ...
+
+    async def observe_death(self, name: str, container_id: str) -> ObservedPod | None:
+        """Inspect one container of a pod afresh, the rest as it was last observed: what a restart has to know first."""
         ...
 
     async def create_pod(self, action: CreatePod, labels: Mapping[str, str]) -> str:
@@ -65,6 +70,18 @@ class Runtime(Protocol):
 
     async def image_id(self, reference: str) -> str | None:
         """Return the id of a local image, None when it is absent."""
+        ...
+
+    async def images(self) -> tuple[LocalImage, ...]:
+        """List all images of the host."""
+        ...
+
+    async def remove_image(self, image_id: str) -> None:
+        """Remove an image that no container uses, and its name; gone already is success. Never by force."""
+        ...
+
+    async def disk_usage(self) -> DiskUsage:
+        """Return how full the file system of Podman's images is."""
         ...
 
     def pull(self, reference: str, login: Login | None = None) -> AsyncIterator[str]:

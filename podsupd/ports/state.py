@@ -14,12 +14,14 @@ class Persisted:
     """What state.db held at the start.
 
     last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given.
+    images: id -> name of those that podsupd pulled.
     """
 
     memories: Mapping[str, PodMemory] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     last_good: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     identity: tuple[int, int] | None = None
     messages: tuple[str, ...] = ()
 
@@ -49,6 +51,10 @@ class State(Protocol):
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Save the last good texts (the whole map replaces what was there) and the directory's identity."""
+        ...
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Save which images podsupd pulled, by id (the whole map replaces what was there)."""
         ...
 
 

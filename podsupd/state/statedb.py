@@ -14,7 +14,7 @@ from podsupd import log
 from podsupd.errors import StateUnavailable
 from podsupd.model.plan import Intent, PodMemory
 from podsupd.ports import Persisted
-from podsupd.state.codec import IDENTITY, INTENT, LAST_GOOD, MEMORY, PROBES, Codec, Unreadable, key_of, text_of
+from podsupd.state.codec import IDENTITY, IMAGES, INTENT, LAST_GOOD, MEMORY, PROBES, Codec, Unreadable, key_of, text_of
 from podsupd.state.sqlite import (
     SIDE_FILES,
     Damaged,
@@ -121,6 +121,7 @@ class StateDb:
             intents=parse(INTENT),
             last_good=parse(LAST_GOOD),
             probes=parse(PROBES),
+            images=parse(IMAGES),
             identity=parse(IDENTITY).get("directory"),
             messages=tuple(messages),
         )
@@ -153,6 +154,11 @@ class StateDb:
             _Save(LAST_GOOD.kind, texts, replace=True),
             _Save(IDENTITY.kind, {b"directory": where}),
         )
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Replace the record of images that podsupd pulled; raises StateUnavailable."""
+        rows = {key_of(image): (IMAGES.form, IMAGES.dump(name)) for image, name in images.items()}
+        await self._save(_Save(IMAGES.kind, rows, replace=True))
 
     async def close(self) -> None:
         """Write what is queued, fold the WAL into the file and close it; never raises. Later saves are refused."""

@@ -1,64 +1,13 @@
-"""What stands around the daemon: a Podman API to stop and kill, one that is deaf to events, and systemd's ear."""
+"""What stands around the daemon: a Podman API that is deaf to events, and systemd's ear."""
 
-import os
 import select
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
-
-from e2e.harness import until
-
-
-class PodmanService:
-    """A Podman API of the test's own, on the storage that all share; pods do not depend on it."""
-
-    def __init__(self, path: Path, **environment: str) -> None:
-        self.path, self.url = path, f"unix://{path}"
-        self._environment = {**os.environ, **environment}
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.path.unlink(missing_ok=True)
-        self.process = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", self.url],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-        )
-        until(self._answers, "the test's own Podman service")
-
-    def _answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(1)
-            one.connect(str(self.path))
-            one.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            return one.recv(64).startswith(b"HTTP/")
-
-    def signal(self, number: int) -> None:
-        """Signal it."""
-        assert self.process is not None
-        os.kill(self.process.pid, number)
-
-    def kill(self) -> None:
-        """Kill it, stopped or not, and reap it."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
 
 class DeafProxy:

@@ -1,12 +1,13 @@
 """Edits of a pod that runs, on the real Podman: what the edit did not mean is not touched."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.harness import Daemon, podman, until
 from podman import PodmanClient
+
+from bench.process import cgroup_number
 
 pytestmark = pytest.mark.podman
 
@@ -25,23 +26,13 @@ def manifest(name: str, resources: object, env: str = "1") -> str:
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
-def enforced(witness: PodmanClient, container: str, controller: str, file: str) -> int:
-    """Read a number that the kernel enforces on a container; what is unlimited is -1. controller: empty on v2."""
-    pid = witness.containers.get(container).attrs["State"]["Pid"]
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, names, path = line.split(":", 2)
-        if controller in names.split(","):
-            word = (Path("/sys/fs/cgroup") / controller / path.lstrip("/") / file).read_text().split()[0]
-            return -1 if word == "max" or int(word) > 2**62 else int(word)
-    raise LookupError(f"{container} is in no cgroup of {controller}")
-
-
 def limits(witness: PodmanClient, container: str) -> tuple[int, int]:
     """Return a container's memory limit and CPU quota as the kernel has them."""
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        return enforced(witness, container, "", "memory.max"), enforced(witness, container, "", "cpu.max")
-    memory = enforced(witness, container, "memory", "memory.limit_in_bytes")
-    return memory, enforced(witness, container, "cpu", "cpu.cfs_quota_us")
+    pid = witness.containers.get(container).attrs["State"]["Pid"]
+    return (
+        cgroup_number(pid, "memory", "memory.limit_in_bytes", "memory.max"),
+        cgroup_number(pid, "cpu", "cpu.cfs_quota_us", "cpu.max"),
+    )
 
 
 def lives(witness: PodmanClient, name: str) -> dict[str, tuple[str, str]]:

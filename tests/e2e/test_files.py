@@ -168,7 +168,8 @@ def test_a_pod_is_its_name_wherever_it_is_declared(daemon: Daemon, witness: Podm
     first, renamed = daemon.manifests / "first.yaml", daemon.manifests / "renamed.yaml"
     first.rename(renamed)
     until(lambda: set(files(daemon)) == {"renamed.yaml"}, "the renamed file alone")
-    assert daemon.pod(name)["podsupd"]["source"]["path"] == str(renamed.resolve())
+    source = str(renamed.resolve())
+    until(lambda: daemon.pod(name)["podsupd"]["source"]["path"] == source, "the pod of the renamed file")
 
     # Sorted before the incumbent, so that the order of names decides nothing.
     daemon.write("again.yaml", text)

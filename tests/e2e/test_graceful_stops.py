@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from e2e.harness import Daemon, pod_manifest, podman, until
-from e2e.services import PodmanService
 from e2e.stopped import Stopped, cgroups_of_ours, processes_of
+
+from bench.podman_service import PodmanService
 
 pytestmark = pytest.mark.podman
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from e2e.harness import Daemon, pod_manifest, until
-from e2e.services import NotifySocket, PodmanService
+from e2e.services import NotifySocket
 from podman import PodmanClient
+
+from bench.podman_service import PodmanService
 
 pytestmark = pytest.mark.podman
 

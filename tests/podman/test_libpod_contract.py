@@ -101,6 +101,11 @@ async def test_a_container_lives_dies_and_lives_again(world: World) -> None:
     assert (await world.only()).incarnation == first.incarnation
 
     await world.runtime.signal_container(container_id, "SIGKILL")
+    seen = await world.runtime.observe_death(world.pod.name, container_id)
+    while seen is not None and not seen.containers[0].state.dead:
+        seen = await world.runtime.observe_death(world.pod.name, container_id)
+    assert seen is not None
+    assert (seen.containers[0].exit_code, seen.containers[0].incarnation) == (137, first.incarnation)
     dead = (await world.until(lambda pod: pod.containers[0].state.dead)).containers[0]
     assert (dead.exit_code, dead.pid, dead.incarnation) == (137, 0, first.incarnation)
     assert dead.finished_epoch >= first.started_epoch

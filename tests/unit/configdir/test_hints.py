@@ -136,7 +136,7 @@ async def test_hints_go_on_without_inotify(tmp_path: Path, monkeypatch: pytest.M
     def refuse(*_args: object, **_options: object) -> object:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(directory, "awatch", refuse)
+    monkeypatch.setattr(directory, "Inotify", refuse)
     async with following(tmp_path) as follower:
         (tmp_path / "web.yaml").write_text(POD)
         await follower.until(web=FileStatus.READ)

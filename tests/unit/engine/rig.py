@@ -63,13 +63,21 @@ class Clock:
 
 @dataclass
 class MemoryState:
-    """A state that keeps what it is given, or refuses. log: shared with the fake's calls, to see the order."""
+    """A state that keeps what it is given, or refuses. log: shared with the fake's calls, to see the order.
+
+    slow: while it is cleared, nothing that is saved gets to the disk.
+    """
 
     log: list[tuple[str, str]]
     full: bool = False
     broken_for: str = ""
     memories: dict[str, PodMemory] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
+    slow: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.slow.set()
 
     async def load(self) -> Persisted:
         """Return nothing."""
@@ -81,6 +89,7 @@ class MemoryState:
             raise RuntimeError("a bug of ours")
         if self.full:
             raise StateUnavailable("cannot save to state.db: disk is full")
+        await self.slow.wait()
         self.memories[pod] = memory
         self.log.append(("save", pod))
 
@@ -93,6 +102,12 @@ class MemoryState:
 
     async def save_intent(self, pod: str, intent: Intent) -> None:
         """Drop it."""
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Keep them, or refuse."""
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.images = dict(images)
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Drop it."""

@@ -4,13 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
+from podsupd.core.drafts import Watch
 from podsupd.engine.ledger import Ledger
 from podsupd.errors import TracingUnavailable
 from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.sending import Purpose
 from podsupd.model.signals import Delivered, Exited, Generated, Party, ProcessFacts, SignalRecord, TraceEvent
 from podsupd.ports import TraceBatch
 
@@ -28,6 +31,7 @@ class FakeTracer:
         self._events: list[TraceEvent] = []
         self._lost = 0
         self._wake = asyncio.Event()
+        self.stuck = False
 
     def open(self) -> None:
         """Begin, unless there is a fault."""
@@ -43,6 +47,10 @@ class FakeTracer:
         """Have it read."""
         self._wake.set()
 
+    def write(self, *events: TraceEvent) -> None:
+        """Let the kernel write records that nobody is woken for."""
+        self._events += events
+
     def happen(self, *events: TraceEvent, lost: int = 0) -> None:
         """Let the kernel write records."""
         self._events += events
@@ -57,6 +65,8 @@ class FakeTracer:
         except TimeoutError:
             pass
         self._wake.clear()
+        if self.stuck:
+            return TraceBatch(iter(()), 0)
         events, self._events = self._events, []
         lost, self._lost = self._lost, 0
         return TraceBatch(iter(events), time.monotonic_ns(), lost)
@@ -209,6 +219,37 @@ async def test_a_death_has_its_cause_when_it_is_planned() -> None:
         assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
         assert causes[MAIN].origin == "host"
         assert await rig.ledger.causes("web", pod()) == {}
+
+
+async def test_a_death_is_explained_although_podmans_clock_is_a_tick_late() -> None:
+    """Podman stamps an exit by a clock that ticks every few milliseconds: the trace is read up to the exit itself."""
+    async with Rig().running() as rig:
+        await rig.until(lambda: rig.ledger.up)
+        await rig.until(lambda: rig.ledger.read_until)
+        stamped = replace(container("main", MAIN, 11, dead=True), finished_epoch=time.time() - 0.1)
+        rig.tracer.write(*death())
+        causes = await rig.ledger.causes("web", replace(pod(), containers=(stamped,)))
+        assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
+
+
+async def test_a_process_that_ends_before_podman_calls_it_started_is_explained() -> None:
+    """Podman stamps a start when the runtime has returned; by then a short life may be over."""
+    async with Rig().running() as rig:
+        await rig.until(lambda: rig.ledger.up)
+        short = replace(container("main", MAIN, 11, dead=True), started_epoch=time.time() + 0.01)
+        rig.tracer.happen(*death())
+        causes = await rig.ledger.causes("web", replace(pod(), containers=(short,)))
+        assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
+
+
+async def test_what_podsupd_sent_itself_is_known_while_the_trace_is_behind() -> None:
+    """On a machine that is too busy to read the trace in time, an operator's own signal is not told as a crash."""
+    async with Rig().running() as rig:
+        await rig.until(lambda: rig.ledger.up)
+        rig.tracer.stuck = True
+        rig.ledger.own(Watch(Purpose.SIGNAL), {11: MAIN}, 15)
+        causes = await rig.ledger.causes("web", pod(dead=True))
+        assert (causes[MAIN].text, causes[MAIN].purpose) == ("SIGTERM from podsupd signal", Purpose.SIGNAL)
 
 
 async def test_a_stop_of_ours_is_ours() -> None:

@@ -59,6 +59,32 @@ async def test_a_pidfd_that_is_ahead_of_podman_waits_for_it(rig: Rig) -> None:
     await rig.until(lambda: rig.of("start"), "the start")
 
 
+async def test_a_restart_does_not_wait_for_the_disk(rig: Rig) -> None:
+    """Cheap flash takes its time to write down that a container died; the container is up again before."""
+    await rig.up(pod("a"))
+    rig.state.slow.clear()
+    pid = pid_of(rig, "a-main")
+    rig.fake.crash("a-main")
+    rig.deaths.tell(pid)
+    async with asyncio.timeout(60):
+        while not rig.of("start"):
+            await asyncio.sleep(0)
+    assert rig.of("save") == []
+    rig.state.slow.set()
+    await rig.until(lambda: rig.settled("a"), "the pod up")
+    assert rig.state.memories["a"].containers["main"].restarts == 1
+
+
+async def test_whoever_died_beside_is_found_without_relist_and_event(rig: Rig) -> None:
+    """The first look after a death is at one container; nothing that happened to the others meanwhile is lost."""
+    await rig.up(pod("a", "x", "y"))
+    pid = pid_of(rig, "a-x")
+    rig.fake.crash("a-x")
+    rig.fake.crash("a-y")
+    rig.deaths.tell(pid)
+    await rig.until(lambda: len(rig.of("start")) == 2, "both starts")
+
+
 async def test_a_crash_loop_is_left_alone_until_its_back_off_is_over(rig: Rig) -> None:
     """However often it is poked: the first restart is at once, the second waits, and says so once."""
     await rig.up(pod("a", backoff=SLOW))

@@ -61,6 +61,46 @@ async def test_a_pod_that_does_not_change_costs_one_call(fake: FakeLibpod, runti
     assert [operation for operation, _ in fake.calls].count("inspect_container") == 1
 
 
+async def test_a_death_costs_one_inspect(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """A restart waits for the container that died alone, and the rest is seen as it was before."""
+    before = await make(runtime)
+    dead = before.containers[0].id
+    fake.crash("p-a", 3)
+    fake.calls.clear()
+    seen = await runtime.observe_death("p", dead)
+    assert seen is not None
+    assert [(c.name, c.state.dead, c.exit_code) for c in seen.containers] == [("p-a", True, 3), ("p-b", False, 0)]
+    assert [operation for operation, _ in fake.calls] == ["inspect_container"]
+    assert await runtime.observe_pod("p") == seen
+
+
+async def test_a_death_that_podman_has_not_recorded_yet_is_waited_for(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """The kernel is faster than conmon: the container is inspected again until its end is written down."""
+    before = await make(runtime)
+    look = asyncio.create_task(runtime.observe_death("p", before.containers[0].id))
+    fake.calls.clear()
+    while ("inspect_container", before.containers[0].id) not in fake.calls:
+        await asyncio.sleep(0)
+    fake.crash("p-a", 3)
+    seen = await look
+    assert seen is not None
+    assert seen.containers[0].exit_code == 3
+
+
+async def test_a_container_that_died_and_is_gone_is_missing_from_its_pod(
+    fake: FakeLibpod, runtime: LibpodRuntime
+) -> None:
+    """Removed meanwhile, or never seen: the whole pod is looked at."""
+    before = await make(runtime)
+    dead = before.containers[0].id
+    fake.crash("p-a", 3)
+    await runtime.remove_container(dead)
+    for container_id in (dead, "f" * 64):
+        seen = await runtime.observe_death("p", container_id)
+        assert seen is not None
+        assert [c.name for c in seen.containers] == ["p-b"]
+
+
 async def test_an_adopted_owner_is_read_as_our_own(runtime: LibpodRuntime) -> None:
     """What was taken over is ours in every answer, although its labels cannot be changed; the rest is not."""
     ours, lost, foreign = "1" * 32, "2" * 32, "3" * 32

@@ -94,6 +94,19 @@ async def test_save_files_replaces_the_whole_map(tmp_path: Path) -> None:
     assert found.identity is None
 
 
+async def test_save_images_replaces_the_whole_map(tmp_path: Path) -> None:
+    """An image that is gone is not taken for ours when somebody else brings it back."""
+    db = StateDb(str(tmp_path))
+    await db.load()
+    await db.save_images({"a": "app:1", "b": "app:2"})
+    await db.save_images({"b": "app:2"})
+    await db.close()
+    db = StateDb(str(tmp_path))
+    found = await db.load()
+    await db.close()
+    assert found.images == {"b": "app:2"}
+
+
 async def test_equal_values_are_not_written_again(tmp_path: Path) -> None:
     """A quiet box does not wear out its flash."""
     db = StateDb(str(tmp_path))
