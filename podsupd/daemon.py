@@ -16,6 +16,7 @@ from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor, Host
+from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.holders import Holders
@@ -167,6 +168,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
     monitors = Monitors()
+    expectations = ExpectationMemory(edges.state, edges.clock, persisted.expectations)
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
@@ -238,7 +240,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
     sender = PidfdSender()
     policies = SignalPolicies(
-        PolicyTools(ledger, sender, fleet.workers, events, edges.meter, edges.clock, changed),
+        PolicyTools(ledger, sender, fleet.workers, events, edges.meter, edges.clock, changed, expectations),
     )
     insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), sender, edges.processes, policies)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)

@@ -145,6 +145,8 @@ def _finish(
         return _unsaved(memory, why, now)
     if memory.stop and memory.stop.incarnation == container.incarnation:
         why = memory.stop.why
+    elif not container.state.dead:
+        return None  # it crashed: Podman's word on that comes before a stop of ours
     if count:
         return _signalled(container, memory, why, rule, now, first=False)
     return Decision(memory, (RemoveShelter(container.id, container.label(CONTAINER_LABEL), why),), ("Stopping", why))

@@ -74,6 +74,7 @@ class MemoryState:
     memories: dict[str, PodMemory] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
+    expectations: dict[str, str] = field(default_factory=dict)
     slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -95,6 +96,12 @@ class MemoryState:
 
     async def save_probes(self, pod: str, text: str) -> None:
         """Drop it."""
+
+    async def save_expectations(self, pod: str, text: str) -> None:
+        """Keep it."""
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.expectations[pod] = text
 
     async def forget_pod(self, pod: str) -> None:
         """Note it."""
