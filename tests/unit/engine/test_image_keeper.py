@@ -8,7 +8,7 @@ from engine.rig import Journal, MemoryState, Rig, pod
 
 from podsupd.core.image_gc import Needs
 from podsupd.engine.events import EventLog
-from podsupd.engine.image_keeper import ImageKeeper, needs_of
+from podsupd.engine.image_keeper import LISTS, ImageKeeper, needs_of
 from podsupd.errors import PodmanError, PodmanRejected
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.plan import Now
@@ -148,7 +148,7 @@ async def test_what_podman_refuses_to_remove_stays_and_is_tried_again(bench: Ben
 
 async def test_a_podman_that_does_not_answer_costs_no_image(bench: Bench) -> None:
     """What cannot be told removes nothing, and what cannot be listed before a pull is not claimed after it."""
-    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken"))
+    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=LISTS))
     await bench.pull(APP)
     assert bench.state.images == {}
     bench.fake.images.pop(APP)
@@ -157,10 +157,17 @@ async def test_a_podman_that_does_not_answer_costs_no_image(bench: Bench) -> Non
     bench.clock.boottime += 1000
     for operation in ("list_images", "image_inspect", "info"):
         bench.needs = Needs(names=frozenset({NGINX}))
-        bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken"))
+        bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken", times=LISTS))
         with pytest.raises(PodmanError):
             await bench.keeper.collect()
         assert APP in bench.fake.images
+
+
+async def test_a_list_that_is_refused_for_a_moment_is_asked_for_again(bench: Bench) -> None:
+    """Podman cannot list images while somebody removes one."""
+    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=LISTS - 1))
+    image = await bench.pull(APP)
+    assert bench.state.images == {image: APP}
 
 
 async def test_a_failed_pull_claims_nothing(bench: Bench) -> None:
