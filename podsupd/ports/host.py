@@ -5,6 +5,8 @@ from typing import Protocol
 
 from podsupd.model.desired import DirectoryScan
 from podsupd.model.limits import Limits
+from podsupd.model.network import PortHolder
+from podsupd.model.observed import MonitorState
 from podsupd.model.plan import Now
 from podsupd.model.processes import Member, ProcessCount, ProcessRecords
 from podsupd.model.sending import Addressee, Dispatch
@@ -43,6 +45,26 @@ class Processes(Protocol):
         ...
 
 
+class Monitors(Protocol):
+    """The conmons of containers; neither blocks."""
+
+    def state(self, pid: int, container_id: str) -> MonitorState | None:
+        """Say how a container's conmon is, whose host pid Podman tells; None when that is not known (pid 0)."""
+        ...
+
+    def wake(self, pid: int, container_id: str) -> bool:
+        """Let it go on when it was stopped by a signal; False when it is gone."""
+        ...
+
+
+class Listeners(Protocol):
+    """Sockets of the host."""
+
+    def holders(self, protocol: str, port: int) -> tuple[PortHolder, ...]:
+        """Return who holds a port (TCP or UDP); none when nobody is seen to. Blocks: it reads all of /proc."""
+        ...
+
+
 class SignalSender(Protocol):
     """Sends signals to processes that are named so that no other one can be taken for them."""
 
@@ -74,7 +96,9 @@ class Shelters(Protocol):
     async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
         """Return container id -> pids in its cgroup of ours, for those of these containers that have one.
 
-        lives: container id -> host pid of its first process, or 0 when it is not to be swept after (or gone).
+        lives: container id -> host pid of its first process, or 0 when it is not to be swept after (or gone). Where
+        Podman makes no cgroups (rootless on v1) those that a first process left behind are found without one, if this
+        was called while it lived.
         """
         ...
 

@@ -13,14 +13,15 @@ from podsupd.model.status import Event
 class Persisted:
     """What state.db held at the start.
 
-    last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given.
-    images: id -> name of those that podsupd pulled.
+    last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given;
+    expectations: pod -> what save_expectations was given. images: id -> name of those that podsupd pulled.
     """
 
     memories: Mapping[str, PodMemory] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     last_good: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, str] = field(default_factory=dict)
+    expectations: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     identity: tuple[int, int] | None = None
     messages: tuple[str, ...] = ()
@@ -41,8 +42,12 @@ class State(Protocol):
         """Save a pod's probe states, as text of the engine's own making."""
         ...
 
+    async def save_expectations(self, pod: str, text: str) -> None:
+        """Save what a pod expects of signals that it got, as text of the engine's own making."""
+        ...
+
     async def forget_pod(self, pod: str) -> None:
-        """Drop memory, intent and probe states of a pod that is gone."""
+        """Drop memory, intent, probe states and expectations of a pod that is gone."""
         ...
 
     async def save_intent(self, pod: str, intent: Intent) -> None:

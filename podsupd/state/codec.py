@@ -103,3 +103,4 @@ IDENTITY: Codec[tuple[int, int]] = _Json("identity", 1, TypeAdapter(tuple[int, i
 LAST_GOOD: Codec[str] = _Text("last_good", 1)
 IMAGES: Codec[str] = _Text("images", 1)
 PROBES: Codec[str] = _Text("probes", 1)
+EXPECTATIONS: Codec[str] = _Text("expectations", 1)

@@ -22,6 +22,7 @@ async def test_everything_comes_back(tmp_path: Path) -> None:
     assert found.memories == {"web": MEMORY}
     assert found.intents == {"web": INTENT}
     assert found.last_good == {"/etc/pods/web.yaml": "kind: Pod\n"}
+    assert found.expectations == {"web": "expected"}
     assert found.identity == (7, 8)
     assert found.messages == ()
 
@@ -78,6 +79,7 @@ async def test_forget_pod(tmp_path: Path) -> None:
     await db.close()
     assert set(found.memories) == {"other"}
     assert found.intents == {}
+    assert found.expectations == {}
 
 
 async def test_save_files_replaces_the_whole_map(tmp_path: Path) -> None:
