@@ -57,5 +57,5 @@ class Leftovers:
 
 def _is_abandoned(line: dict[str, Any], name: str, image: str) -> bool:
     """Say whether a line of the list is storage without a container; buildah's has another word for its command."""
-    has = (line["State"], line["Command"], line["Names"], line["Image"])
-    return has == ("storage", ["storage"], [name], image)
+    has = (line["State"], line["Command"], line["Names"])
+    return has == ("storage", ["storage"], [name]) and image in (line["Image"], line["ImageID"])
