@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -12,10 +13,14 @@ from bench.podman_api import wait
 
 
 class PodmanService:
-    """``podman system service`` on a socket; the pods do not depend on it."""
+    """``podman system service`` on a socket; the pods do not depend on it.
 
-    def __init__(self, path: Path, **environment: str) -> None:
+    user: what is put before its command, to run it as somebody else.
+    """
+
+    def __init__(self, path: Path, *, user: Sequence[str] = (), **environment: str) -> None:
         self.path, self.url = path, f"unix://{path}"
+        self._user = user
         self._environment = {**os.environ, **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -23,7 +28,7 @@ class PodmanService:
         """Start it and wait until it answers."""
         self.path.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", self.url],
+            [*self._user, "podman", "system", "service", "--time=0", self.url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -16,9 +16,11 @@ from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
 from podsupd.engine.executor import Executor
+from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.hooks import Hooks
+from podsupd.engine.image_keeper import ImageKeeper, needs_of
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
@@ -51,8 +53,8 @@ from podsupd.web.metrics import PrometheusMeter
 logger = log.get("daemon")
 
 FIRST_LOOK_S = 2.0
-# What explains but is not needed: a bug in it must not end the daemon.
-EXPENDABLE = frozenset({"signals", "signal policies"})
+# What explains or tidies up but is not needed: a bug in it must not end the daemon.
+EXPENDABLE = frozenset({"signals", "signal policies", "images"})
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -112,6 +114,7 @@ class _Engine:
     desires: Desires
     observer: Observer
     puller: Puller
+    images: ImageKeeper
     hooks: Hooks
     prober: ProbeScheduler
     probe_memory: ProbeMemory
@@ -133,11 +136,28 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         TracefsTracer(held.owner_id), ProcLook(), edges.history, edges.meter, held.owner_id, settings.signals.tracer
     )
     fleet = Fleet(persisted, stopping)
-    puller = Puller(edges.runtime, edges.clock, fleet.poke_all, lambda image: login(fleet.desired.pods.values(), image))
+    images = ImageKeeper(
+        edges.runtime,
+        edges.state,
+        edges.clock,
+        edges.meter,
+        events,
+        settings.images,
+        persisted.images,
+        lambda: needs_of(fleet),
+    )
+    puller = Puller(
+        edges.runtime,
+        edges.clock,
+        fleet.poke_all,
+        lambda image: login(fleet.desired.pods.values(), image),
+        images.pull,
+    )
     prober = ProbeScheduler(edges.probes, edges.clock, edges.meter, fleet.poke_pod, tell=events.note)
     hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
+    expectations = ExpectationMemory(edges.state, edges.clock, persisted.expectations)
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
@@ -202,11 +222,13 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     processes = ProcessMap(HostProcesses(), edges.runtime, edges.clock)
     sender = PidfdSender()
     policies = SignalPolicies(
-        PolicyTools(ledger, sender, fleet.workers, events, edges.meter, edges.clock, changed),
+        PolicyTools(ledger, sender, fleet.workers, events, edges.meter, edges.clock, changed, expectations),
     )
     insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), sender, edges.processes, policies)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
-    return _Engine(fleet, desires, observer, puller, hooks, prober, probe_memory, webhooks, ledger, policies, control)
+    return _Engine(
+        fleet, desires, observer, puller, images, hooks, prober, probe_memory, webhooks, ledger, policies, control
+    )
 
 
 async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *, foreground: bool) -> None:
@@ -265,6 +287,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "config": partial(engine.desires.run, stopping),
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
+            "images": partial(engine.images.run, stopping),
             "signals": partial(_traced, engine.ledger, looked, stopping),
             "signal policies": engine.policies.run,
             "web": web.run,

@@ -40,7 +40,7 @@ def _once(items: list[Json], form: Format) -> None:
 
 def _cells(event: Json) -> tuple[str, ...]:
     stamp = event["time"].partition(".")[0].rstrip("Z") + "Z"
-    return stamp, event["pod"], event["container"] or "-", event["type"], event["reason"], event["message"]
+    return stamp, event["pod"] or "-", event["container"] or "-", event["type"], event["reason"], event["message"]
 
 
 def _line(event: Json, form: Format) -> None:

@@ -12,12 +12,22 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from podsupd.errors import ConfigError
 from podsupd.model.settings import (
     ApiSettings,
+    ImageSettings,
     LogSettings,
     ManifestSettings,
     MetricsSettings,
@@ -117,6 +127,30 @@ class _State(_Section):
     max_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class _Images(_Section):
+    gc: bool
+    gc_interval_s: Seconds
+    minimum_age_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    maximum_age_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    high_threshold_percent: Annotated[float, Field(ge=0, le=100)]
+    low_threshold_percent: Annotated[float, Field(ge=0, le=100)]
+
+    @field_validator("maximum_age_s")
+    @classmethod
+    def _older(cls, value: float, others: ValidationInfo) -> float:
+        if 0 < value < others.data.get("minimum_age_s", 0.0):
+            raise ValueError(f"must be at least minimum_age_s, found {value:g}: 0 is no maximum")
+        return value
+
+    @field_validator("low_threshold_percent")
+    @classmethod
+    def _lower(cls, value: float, others: ValidationInfo) -> float:
+        if value >= others.data.get("high_threshold_percent", 100.0):
+            high = others.data["high_threshold_percent"]
+            raise ValueError(f"must be less than high_threshold_percent ({high:g}), found {value:g}")
+        return value
+
+
 class _Log(_Section):
     format: Literal["auto", "json", "console"]
     level: Literal["debug", "info", "warning", "error"]
@@ -134,6 +168,7 @@ class _Sections(BaseSettings):
     probes: _Probes
     signals: _Signals
     state: _State
+    images: _Images
     log: _Log
 
 
@@ -145,6 +180,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "probes": ProbeSettings,
     "signals": SignalSettings,
     "state": StateSettings,
+    "images": ImageSettings,
     "log": LogSettings,
 }
 

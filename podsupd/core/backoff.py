@@ -7,7 +7,7 @@ from podsupd.model.spec import BackoffSpec
 JITTER = 0.1
 
 
-def _unit(key: str) -> float:
+def spread(key: str) -> float:
     """Map a text to [0, 1), always the same."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
 
@@ -22,10 +22,10 @@ def crash_delay(failures: int, spec: BackoffSpec, key: str) -> float:
         return 0.0
     # 2**64 seconds is for ever; the exponent is bounded so that the power stays a float.
     full = min(spec.initial_s * 2.0 ** min(failures - 2, 64), spec.max_s)
-    return full * (1 - JITTER * _unit(f"{key}/{failures}"))
+    return full * (1 - JITTER * spread(f"{key}/{failures}"))
 
 
 def retry_delay(failures: int, first_s: float, cap_s: float, key: str) -> float:
     """Seconds before the next try of an action that failed that many times in a row."""
     full = min(first_s * 2.0 ** min(failures - 1, 64), cap_s)
-    return full * (1 - JITTER * _unit(f"{key}/{failures}"))
+    return full * (1 - JITTER * spread(f"{key}/{failures}"))

@@ -240,6 +240,9 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
         what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
         found.append(Condition("Paused", "True", "PausedByHand", what))
     found += _update_conditions(view)
+    if check := view.memory.check:
+        reason = "CheckFailed" if check.failed else ""
+        found.append(Condition("ImagesChecked", str(not check.failed), reason, check.failed))
     if view.want is not None and ending.expired(view.want, view.memory):
         message = f"active for longer than {view.want.active_deadline_s:g} s"
         found.append(Condition("DeadlineExceeded", "True", ending.DEADLINE, message))

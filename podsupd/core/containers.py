@@ -132,6 +132,8 @@ def _finish(
         return _unsaved(memory, why, now)
     if memory.stop and memory.stop.incarnation == container.incarnation:
         why = memory.stop.why
+    elif not container.state.dead:
+        return None  # it crashed: Podman's word on that comes before a stop of ours
     if count:
         return _signalled(container, memory, why, rule, now, first=False)
     return Decision(memory, (RemoveShelter(container.id, container.label(CONTAINER_LABEL), why),), ("Stopping", why))
@@ -184,10 +186,17 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozen
         for spec in want.every
         for image in (spec.reference, *mounted_images(want, spec))
         if spec.name not in found
-        or changed_fields(found[spec.name].label(DIGEST_LABEL), container_digest(want, spec))
+        or differs(want, spec, found[spec.name])
         or (seen is not None and _readdressed(seen, found[spec.name]))
         or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
     )
+
+
+def differs(pod: PodSpec, spec: ContainerSpec, container: ObservedContainer) -> tuple[str, ...]:
+    """Name what a container has to be made anew for."""
+    changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec))
+    another = spec.image_id and container.image_id and spec.image_id != container.image_id
+    return (*changed, "image") if another and "image" not in changed else changed
 
 
 def at_hand(spec: ContainerSpec, fact: ImageFact) -> bool:
@@ -196,16 +205,25 @@ def at_hand(spec: ContainerSpec, fact: ImageFact) -> bool:
     return fact.state is ImageState.PRESENT or imported
 
 
+def _fact(spec: ContainerSpec, facts: Facts) -> ImageFact:
+    """Return what is known of a container's image; an id may be known by its name only, when that was just found."""
+    unknown = ImageFact(ImageState.UNKNOWN)
+    named = facts.images.get(spec.image, unknown)
+    same = bool(spec.image_id) and named.image_id == spec.image_id
+    return facts.images.get(spec.reference, named if same else unknown)
+
+
 def image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
     """Return None when the image is at hand as the pull policy wants it, else what to do until it is."""
-    fact = facts.images.get(spec.reference, ImageFact(ImageState.UNKNOWN))
-    if at_hand(spec, fact) and spec.pull_policy is not PullPolicy.ALWAYS:
+    fact = _fact(spec, facts)
+    policy = PullPolicy.NEVER if spec.image_id else spec.pull_policy  # an id is not pulled
+    if at_hand(spec, fact) and policy is not PullPolicy.ALWAYS:
         return None
-    if spec.pull_policy is PullPolicy.NEVER:
+    if policy is PullPolicy.NEVER:
         message = f"image {spec.image} is not here and imagePullPolicy is Never"
         return Decision(memory, waiting=("ErrImageNeverPull", message), wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)
     asked = memory.pull_asked_at
-    if spec.pull_policy is PullPolicy.ALWAYS:
+    if policy is PullPolicy.ALWAYS:
         if asked is not None and fact.pulled_at >= asked and fact.state is ImageState.PRESENT:
             return None
         if asked is None:
@@ -318,9 +336,7 @@ def bring_up(
     exiting = _until_recorded(container, mine, facts, now)
     if exiting:
         return exiting
-    changed = changed_fields(container.label(DIGEST_LABEL), container_digest(pod, spec)) or _readdressed(
-        seen, container
-    )
+    changed = differs(pod, spec, container) or _readdressed(seen, container)
     # What could not be made anew runs on: a ConfigMap that went takes nothing down.
     if changed and not references.missing(pod, spec):
         # Prepared before anything stops: offline, the old container goes on until the new image is here.

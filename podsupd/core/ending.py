@@ -19,7 +19,7 @@ def observe_deadline(
         return replace(memory, active=None), ()
     if not naming.infra_running(seen):
         return memory, ()
-    mark, active = specs.fingerprint(want), memory.active
+    mark, active = specs.wish(want), memory.active
     if active is None or (active.pod_id, active.fingerprint) != (seen.id, mark):
         active = Active(seen.id, mark, now.boottime, now.boot_id)
     elif active.boot_id != now.boot_id:
@@ -50,7 +50,7 @@ def observe_job(
     """Note that a job is done, once; it is another when the file says anything else, or an operator asks for it."""
     if want.job is None:
         return replace(memory, done=None), ()
-    mark = specs.fingerprint(want)
+    mark = specs.wish(want)
     asked = any(memory.containers[c.name].start_requested for c in want.containers if c.name in memory.containers)
     if memory.done is not None and memory.done.fingerprint == mark and not asked:
         if memory.done.boot_id != now.boot_id:

@@ -4,7 +4,7 @@ A container's first process got a signal; the worker that looks at its pod tells
 another reason within the time (a newer signal, a sandbox that died) says nothing, and is neither met nor breached.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A signal that was got at this time: at in seconds of CLOCK_MONOTONIC, epoch on the wall."""
+    """A signal that was got at this time: at in seconds of CLOCK_BOOTTIME, epoch on the wall."""
 
     pod: str
     rule: Expectation
@@ -68,6 +68,11 @@ class Expectations:
         before = self.pending.get((pod, rule))
         if anew or before is None or before.life != life:
             self.pending[pod, rule] = Pending(pod, rule, life, at, epoch)
+
+    def resume(self, waiting: Iterable[Pending]) -> None:
+        """Take what waited when podsupd was restarted, but for what has begun anew since."""
+        for pending in waiting:
+            self.pending.setdefault((pending.pod, pending.rule), pending)
 
     @property
     def due(self) -> float | None:

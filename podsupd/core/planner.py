@@ -5,7 +5,18 @@ It never looks at how it came here: interrupted after any action, the next plan 
 
 from dataclasses import replace
 
-from podsupd.core import bringup, containers, dependencies, ending, naming, references, rollout, teardown, troubles
+from podsupd.core import (
+    bringup,
+    containers,
+    dependencies,
+    ending,
+    freshness,
+    naming,
+    references,
+    rollout,
+    teardown,
+    troubles,
+)
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
 from podsupd.core.digest import changed_fields, pod_digest
@@ -56,7 +67,8 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
-    choice = rollout.choose(want, intent, seen, facts, memory, now) if want else None
+    look = freshness.observe(want, intent, seen, facts, memory, now) if want else freshness.Look(memory)
+    choice = rollout.choose(want, intent, seen, facts, look.memory, now) if want else None
     if choice:
         want, memory = choice.spec, choice.memory
     books = account(want, intent, seen, facts, memory, now)
@@ -67,8 +79,10 @@ def plan(
         return draft.plan("ends what a container left behind that was removed by hand")
     if want is not None:
         _observe_end(draft, want, seen, facts, now)
-    draft.actions += books.calls
+    draft.actions += (*books.calls, *look.actions)
+    draft.notes += look.notes
     draft.wake(books.wake_at)
+    draft.wake(look.wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
     return _decide(draft, want, intent, seen, facts, now)

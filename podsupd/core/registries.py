@@ -9,7 +9,6 @@ from typing import Any
 from podsupd.core.environment import find
 from podsupd.model.references import Login, ObjectKind
 from podsupd.model.spec import PodSpec
-from podsupd.model.volumes import ImageVolume
 
 _KEYS = (".dockerconfigjson", ".dockercfg")
 _DOCKER_HUB = frozenset(("docker.io", "index.docker.io", "registry-1.docker.io"))
@@ -22,16 +21,11 @@ def login(pods: Iterable[PodSpec], image: str) -> Login | None:
     """
     best: tuple[int, Login] | None = None
     for pod in pods:
-        if image in _images(pod):
+        if image in pod.images:
             for place, one in _entries(pod):
                 if _covers(place, image) and (best is None or len(place) > best[0]):
                     best = (len(place), one)
     return best[1] if best else None
-
-
-def _images(pod: PodSpec) -> set[str]:
-    mounted = {v.source.image for v in pod.volumes if isinstance(v.source, ImageVolume)}
-    return {container.image for container in pod.every} | mounted
 
 
 def _entries(pod: PodSpec) -> Iterator[tuple[str, Login]]:

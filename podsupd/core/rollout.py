@@ -8,12 +8,12 @@ good one is in force again, with the very images that it ran, and the new one is
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import containers, dependencies, health, initializing, naming, references, specs
-from podsupd.core.digest import changed_fields, container_digest, whole_digest
+from podsupd.core import containers, dependencies, freshness, health, initializing, naming, references, specs
+from podsupd.core.digest import whole_digest
 from podsupd.model.life import Failed, Good, Rollout
-from podsupd.model.observed import DIGEST_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import ContainerMemory, Facts, ImageState, Intent, Note, Now, PodMemory
-from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, PullPolicy, UpdateSpec
+from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, UpdateSpec
 
 SUCCEEDED = "UpdateSucceeded"
 ROLLED_BACK = "RolledBack"
@@ -38,6 +38,9 @@ class Choice:
 def images_needed(want: PodSpec, seen: ObservedPod | None, memory: PodMemory, owner: str) -> tuple[str, ...]:
     """Name the images whose state a plan depends on: of containers to be made as the file or the good spec says."""
     names = containers.images_needed(want, seen, owner)
+    if want.update:
+        names |= containers.images_needed(freshness.aimed(want, seen, Facts(owner), memory), seen, owner)
+        names |= freshness.under_check(want, memory)
     good = good_spec(memory.good, Facts(owner)) if memory.good and want.update else None
     if good:
         by_name = replace(good, containers=tuple(replace(c, image_id="") for c in good.containers))
@@ -47,9 +50,13 @@ def images_needed(want: PodSpec, seen: ObservedPod | None, memory: PodMemory, ow
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What an update is judged by. before: the last good spec, None when there is none."""
+    """What an update is judged by. want: bound to the images that its names mean now; named: as the file says it.
+
+    before: the last good spec, None when there is none.
+    """
 
     want: PodSpec
+    named: PodSpec
     update: UpdateSpec
     intent: Intent
     seen: ObservedPod | None
@@ -70,15 +77,17 @@ def choose(
     """Choose between what the file says and what was good before."""
     if want.update is None:
         return Choice(want, replace(memory, good=None, rollout=None, failed=None))
+    named, update = want, want.update
+    want = freshness.aimed(named, seen, facts, memory)
     mark = specs.fingerprint(want)
     good = memory.good
-    case = _Case(want, want.update, intent, seen, facts, now, good_spec(good, facts) if good else None)
+    case = _Case(want, named, update, intent, seen, facts, now, good_spec(good, facts) if good else None)
     failed = memory.failed if memory.failed and memory.failed.fingerprint == mark else None
     if failed and case.before:
         why = f"the last good version: the file's was {failed.message}"
         return Choice(case.before, replace(memory, rollout=None), why=why)
     memory = replace(memory, failed=failed)
-    if good and good.digest == whole_digest(want):
+    if good and good.digest == whole_digest(want) and want == named:
         # Nothing is made anew for it, so there is nothing to prove.
         if good.fingerprint != mark:
             good = replace(good, fingerprint=mark, spec=specs.dump(want))
@@ -110,7 +119,8 @@ def _prove(case: _Case, rollout: Rollout, began_at: float, memory: PodMemory) ->
         rollout = replace(rollout, healthy_since=now if life else None, life=life)
     healthy_at = None if rollout.healthy_since is None else rollout.healthy_since + update.min_healthy_s
     if healthy_at is not None and now >= healthy_at and seen is not None:
-        good = Good(rollout.fingerprint, whole_digest(want), specs.dump(want), _images(seen, case.facts.owner))
+        images = freshness.images(seen, case.facts.owner)
+        good = Good(rollout.fingerprint, whole_digest(want), specs.dump(case.named), images)
         told = (Note("Normal", SUCCEEDED, f"pod {want.name} runs as its manifest says now"),) if case.before else ()
         return Choice(want, replace(memory, good=good, rollout=None, failed=None), told)
     deadline = max(began_at, case.facts.watching_since) + update.progress_deadline_s
@@ -147,17 +157,13 @@ def good_spec(good: Good, facts: Facts) -> PodSpec | None:
         fact = facts.images.get(image)
         if not image or (fact is not None and fact.state is ImageState.ABSENT):
             return container
-        return replace(container, image_id=image, pull_policy=PullPolicy.NEVER)
+        return replace(container, image_id=image)
 
     return replace(
         spec,
         containers=tuple(pinned(c) for c in spec.containers),
         init_containers=tuple(pinned(c) for c in spec.init_containers),
     )
-
-
-def _images(seen: ObservedPod, owner: str) -> dict[str, str]:
-    return {name: c.image_id for name, c in naming.by_name(seen, owner).items() if c.image_id}
 
 
 def _changed(want: PodSpec, seen: ObservedPod | None, facts: Facts) -> tuple[ContainerSpec, ...]:
@@ -201,10 +207,7 @@ def _healthy(case: _Case, memory: PodMemory) -> tuple[str, str]:
 
 def _made(want: PodSpec, found: Mapping[str, ObservedContainer]) -> bool:
     """Say whether all containers that go on running were made as this spec says."""
-    return all(
-        c.name in found and not changed_fields(found[c.name].label(DIGEST_LABEL), container_digest(want, c))
-        for c in want.lasting
-    )
+    return all(c.name in found and not containers.differs(want, c, found[c.name]) for c in want.lasting)
 
 
 def _ready(

@@ -57,6 +57,12 @@ def fingerprint(spec: PodSpec) -> str:
     return hashlib.sha256(dump(replace(spec, source=Source(""))).encode()).hexdigest()[:16]
 
 
+def wish(spec: PodSpec) -> str:
+    """Digest what a manifest says of a pod, whichever images its names are bound to."""
+    named = [tuple(replace(c, image_id="") for c in some) for some in (spec.containers, spec.init_containers)]
+    return fingerprint(replace(spec, containers=named[0], init_containers=named[1]))
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {_TYPE: type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}

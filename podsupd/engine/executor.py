@@ -67,8 +67,8 @@ class Executor:
     async def apply(self, pod: str, action: Action, tell: Callable[[Note], None]) -> None:
         """Carry out one action of a pod; tell gets what a pull or a webhook has to say later."""
         match action:
-            case PullImage(image=image):
-                self._puller.request(image, pod, tell)
+            case PullImage(image=image, quiet=quiet):
+                self._puller.request(image, pod, None if quiet else tell)
             case SignalContainer():
                 # Not in a slot: a stop must not wait behind twenty starts.
                 await self._signal(pod, action, tell)

@@ -1,7 +1,7 @@
 """The one puller: pulls are deduplicated by image, shown in the log, and back off when the registry is away."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from podsupd import log
@@ -25,7 +25,7 @@ FOUND_FOR_S = 1.0
 class Puller:
     """Knows which images are at hand and owns the pulls. on_change is called when a fact changed.
 
-    login: who to be for pulling an image, by the pods that want it now.
+    login: who to be for pulling an image, by the pods that want it now. pull: how it is pulled, None for the runtime's.
     """
 
     def __init__(
@@ -34,7 +34,9 @@ class Puller:
         clock: Clock,
         on_change: Callable[[], None],
         login: Callable[[str], Login | None] = lambda _image: None,
+        pull: Callable[[str, Login | None], AsyncIterator[str]] | None = None,
     ) -> None:
+        self._fetch = pull or runtime.pull
         self._login = login
         self._runtime = runtime
         self._clock = clock
@@ -77,9 +79,10 @@ class Puller:
                 self._found[image] = (found, self._clock.now().boottime)
             return found
 
-    def request(self, image: str, pod: str, tell: Callable[[Note], None]) -> None:
-        """Ask for a pull; returns at once. tell gets the notes for the pod's events."""
-        self._tell.setdefault(image, {})[pod] = tell
+    def request(self, image: str, pod: str, tell: Callable[[Note], None] | None) -> None:
+        """Ask for a pull; returns at once. tell gets the notes for the pod's events, None: nobody does."""
+        if tell:
+            self._tell.setdefault(image, {})[pod] = tell
         known = self._facts.get(image)
         if known is not None and known.state is ImageState.PULLING:
             return
@@ -101,7 +104,7 @@ class Puller:
         start = self._clock.now().boottime
         shown = start
         try:
-            async for line in self._runtime.pull(image, self._login(image)):
+            async for line in self._fetch(image, self._login(image)):
                 if self._clock.now().boottime - shown >= PROGRESS_EVERY_S:
                     shown = self._clock.now().boottime
                     logger.info("pulling", image=image, progress=line.strip())
@@ -110,7 +113,7 @@ class Puller:
             self._failures[image] = failures
             now = self._clock.now().boottime
             delay = crash_delay(failures + 1, BACKOFF, image)
-            self._facts[image] = ImageFact(ImageState.FAILED, message=str(error), retry_at=now + delay)
+            self._facts[image] = ImageFact(ImageState.FAILED, message=str(error), retry_at=now + delay, failed_at=now)
             self._note(image, Note("Warning", "Failed", f"{error}; tried again in {delay:.0f} s"))
         else:
             self._failures.pop(image, None)

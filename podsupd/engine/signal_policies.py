@@ -18,6 +18,7 @@ from podsupd.core.drafts import Draft, Watch
 from podsupd.core.expectations import Expectations, Outcome, Verdict
 from podsupd.core.forwarding import LIMIT, WINDOW_S, Forwarding, Order
 from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.tasks import pause
 from podsupd.engine.worker import Worker
@@ -40,7 +41,11 @@ EVENTS = {Outcome.MET: "SignalExpectationMet", Outcome.BREACHED: "SignalExpectat
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What policies work with. workers: by pod, as they come and go. changed: tells of every new view of a pod."""
+    """What policies work with. workers: by pod, as they come and go. changed: tells of every new view of a pod.
+
+    memory: of expectations, over a restart of podsupd. Of forwards nothing is kept: a signal is sent on when it is
+    read, and the next daemon's trace begins with none of those that were.
+    """
 
     ledger: Ledger
     sender: SignalSender
@@ -49,6 +54,7 @@ class Tools:
     meter: Meter
     clock: Clock
     changed: Broadcast
+    memory: ExpectationMemory
 
 
 class SignalPolicies:
@@ -63,6 +69,7 @@ class SignalPolicies:
         self._lives: OrderedDict[tuple[str, int], Incarnation] = OrderedDict()
         self._deaths: OrderedDict[Incarnation, Death] = OrderedDict()
         self._begun = Broadcast()
+        self._resumed: set[str] = set()
         self.told = Broadcast()
 
     async def run(self) -> None:
@@ -75,10 +82,12 @@ class SignalPolicies:
             while True:
                 woken.clear()
                 self._read()
+                self._resume()
                 self._remember()
                 for got in self._tools.ledger.fresh():
                     self._take(got)
                 self._judge()
+                await self._keep()
                 due = self._expectations.due
                 await pause(woken, None if due is None else max(0.01, due - self._now()))
         finally:
@@ -112,6 +121,23 @@ class SignalPolicies:
             named |= {(rule.container, rule.signal) for rule in signals.expect}
             wanted |= {(lives[name].container_id, words.parse(text)) for name, text in named if name in lives}
         self._tools.ledger.want(frozenset(wanted))
+
+    def _resume(self) -> None:
+        """Go on with what an earlier daemon saw begin, of each pod once its worker has looked at it."""
+        for pod in self._rules.keys() - self._resumed:
+            if not self._tools.workers[pod].planned:
+                continue
+            self._resumed.add(pod)
+            saved, declared = self._tools.memory.take(pod), self._rules[pod].expect
+            self._expectations.resume(p for p in saved.waiting if p.rule in declared)
+            self._last = {(v.pod, v.rule): v for v in saved.last if v.rule in declared} | self._last
+
+    async def _keep(self) -> None:
+        """Save what waits and what came of it; a pod that went takes with it what was saved of it."""
+        workers = self._tools.workers
+        self._resumed &= workers.keys()
+        self._tools.memory.forget_others(workers)
+        await self._tools.memory.keep(list(self._resumed), self._expectations.pending.values(), self._last.values())
 
     def _take(self, got: Draft) -> None:
         """Take a signal that was just sent to a process of a pod with rules."""

@@ -341,10 +341,13 @@ class Worker:
         for memory in self._memory.containers.values():
             if memory.stop:
                 lives[memory.stop.incarnation.container_id] = 0
+        info = self._tools.info()
+        # Without cgroups a runtime kills nobody when a first process ends: then each container is looked after.
+        bare = info is not None and info.rootless and info.cgroup_version == "v1"
         for container in naming.ours(seen, self._tools.owner) if seen else ():
             stop = self._memory.containers.get(container.label(CONTAINER_LABEL), NO_MEMORY).stop
             in_flight = stop is not None and stop.sheltered and stop.incarnation == container.incarnation
-            lives[container.id] = container.pid if in_flight and container.state.alive else 0
+            lives[container.id] = container.pid if (in_flight or bare) and container.state.alive else 0
         if not lives:
             return {}
         try:

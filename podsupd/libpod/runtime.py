@@ -19,6 +19,7 @@ from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error
 from podsupd.libpod.creator import Creator
 from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
+from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.network import Dns
 from podsupd.model.observed import (
     OWNER_LABEL,
@@ -163,6 +164,16 @@ class LibpodRuntime:
         call = Call("image_inspect", f"inspect image {reference}", "GET", f"images/{quote(reference, safe='/:@')}/json")
         return await self._podman.find(call, lambda doc: str(doc["Id"]))
 
+    async def images(self) -> tuple[LocalImage, ...]:
+        """List all images of the host."""
+        call = Call("list_images", "list images", "GET", "images/json", {"all": "true"})
+        return tuple(await self._podman.get(call, lambda docs: [shapes.local_image(doc) for doc in docs]))
+
+    async def disk_usage(self) -> DiskUsage:
+        """Return how full the file system of Podman's images is."""
+        call = Call("info", "ask Podman for its disk", "GET", "info")
+        return await self._podman.get(call, shapes.disk_usage)
+
     # What is changed.
 
     async def create_pod(self, action: CreatePod, labels: Mapping[str, str]) -> str:
@@ -222,6 +233,12 @@ class LibpodRuntime:
         what = f"remove pod {pod_id[:SHORT_ID]}"
         call = Call("remove_pod", what, "DELETE", f"pods/{pod_id}", {"force": "false"})
         _check_reports(what, await self._podman.request(call, gone_ok=True))
+
+    async def remove_image(self, image_id: str) -> None:
+        """Remove an image with its one name; gone already is success, PodmanConflict while a container uses it."""
+        what = f"remove image {image_id[:SHORT_ID]}"
+        call = Call("remove_image", what, "DELETE", f"images/{image_id}", {"force": "false"})
+        await self._podman.request(call, gone_ok=True)
 
     async def remove_volumes(self, labels: Mapping[str, str]) -> None:
         """Remove the volumes with all these labels; one that is still in use is PodmanConflict, after the others."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.observed import (
     ContainerState,
     ContainerSummary,
@@ -186,3 +187,20 @@ def runtime_event(doc: Json) -> RuntimeEvent:
         pod_id=attributes.get("podId") or (actor["ID"] if doc["Type"] == "pod" else ""),
         exit_code=None if code is None else int(code),
     )
+
+
+def local_image(doc: Json) -> LocalImage:
+    """Read a line of ``images/json``."""
+    return LocalImage(
+        id=doc["Id"],
+        names=tuple(doc.get("Names") or ()),
+        parent=doc.get("ParentId") or "",
+        containers=doc.get("Containers") or 0,
+        size=doc.get("Size") or 0,
+    )
+
+
+def disk_usage(doc: Json) -> DiskUsage:
+    """Read ``info``; before Podman 4.1 it does not say."""
+    store = doc.get("store") or {}
+    return DiskUsage(store.get("graphRootUsed") or 0, store.get("graphRootAllocated") or 0)

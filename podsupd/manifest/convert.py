@@ -91,7 +91,9 @@ def pod_spec(pod: schema.Pod, policy: schema.PodPolicy | None, source: Source) -
         init_containers=inits,
         after=tuple(dict.fromkeys(rules.after)),
         signals=signal_schema.policy(rules.signals),
-        update=_update(rules.update),
+        # A newer image has to prove itself, also where nothing is said of how.
+        update=_update(rules.update or (schema.Update() if rules.auto_update else None)),
+        auto_update_s=rules.auto_update.interval_seconds if rules.auto_update else None,
         active_deadline_s=float(pod.spec.active_deadline_seconds) if pod.spec.active_deadline_seconds else None,
     )
 

@@ -67,6 +67,7 @@ def parse(text: str, source: str) -> ParsedFile:
         report.errors.append(Problem(source, 0, "", _EMPTY))
     if not report.errors:
         _runtime_names(built, report)
+        _auto_updates([spec for _, spec in built], policies, report)
     errors = tuple(sorted(report.errors, key=lambda p: p.line))
     specs = () if errors else tuple(spec for _, spec in built)
     warnings = tuple(sorted(report.warnings, key=lambda p: p.line))
@@ -178,3 +179,15 @@ def _runtime_names(built: list[tuple[Document, PodSpec]], report: Report) -> Non
                 message = f'its name in Podman, "{name}", is that of {taken[name]} too: rename one'
                 report.error(document, ("spec", field, index, "name"), message)
             taken[name] = f'the container "{container.name}" of the pod "{spec.name}"'
+
+
+def _auto_updates(pods: list[PodSpec], policies: list[_Declared], report: Report) -> None:
+    """Check that there is an image to look up where that is asked for."""
+    by_name = {policy.name: policy.document for policy in policies}
+    for pod in pods:
+        if pod.auto_update_s is None or (pod.auto_updated and not pod.job):
+            continue
+        message = "no container has an image to look up: set imagePullPolicy: Always where the tag may move"
+        if pod.job:
+            message = "a Job has its work to do once, with the image that it began with: remove it"
+        report.error(by_name[pod.name], ("spec", "autoUpdate"), message)

@@ -321,6 +321,12 @@ class Update(Model):
     rollback: bool = True
 
 
+class AutoUpdate(Model):
+    """How far apart the images of containers with imagePullPolicy Always are looked up in their registries."""
+
+    interval_seconds: Annotated[float, Field(ge=10, le=INT32, allow_inf_nan=False)]
+
+
 class PolicySpec(Model):
     """The spec of a PodPolicy."""
 
@@ -331,6 +337,7 @@ class PolicySpec(Model):
     signals: Signals = Signals()
     after: list[PodName] = []
     update: Update | None = None
+    auto_update: AutoUpdate | None = None
 
 
 class PodPolicy(Model):

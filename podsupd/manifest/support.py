@@ -150,7 +150,7 @@ _VOLUME = {
 
 _POLICY_SPEC = {
     **_supported("containerNames probes:PolicyProbe* backoff:PolicyBackoff stop:PolicyStop after"),
-    **_supported("signals:PolicySignals update:PolicyUpdate"),
+    **_supported("signals:PolicySignals update:PolicyUpdate autoUpdate:PolicyAutoUpdate"),
 }
 
 TABLE: dict[str, dict[str, Field]] = {
@@ -302,6 +302,7 @@ TABLE: dict[str, dict[str, Field]] = {
     "PolicyExpect": _supported("status bodyContains bodyMatches maxBodyBytes withinSeconds"),
     "PolicyExec": _supported("container command"),
     "PolicyUpdate": _supported("minHealthySeconds progressDeadlineSeconds rollback"),
+    "PolicyAutoUpdate": _supported("intervalSeconds"),
     "PolicyStop": _supported("scope sequence:PolicyStopStep*"),
     "PolicyStopStep": _supported("signal seconds"),
     "PolicySignals": _supported("forward:PolicyForward* expect:PolicyExpectation*"),

@@ -76,6 +76,19 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageCheck:
+    """When a pod's images are looked up in their registries next. Times are boottimes of the boot with this id.
+
+    asked_at: of the check under way, None between two. failed: why the last one could not be made.
+    """
+
+    due_at: float
+    boot_id: str
+    asked_at: float | None = None
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Active:
     """For how long a pod runs as this fingerprint says: since the boottime at which it was first seen so."""
 

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from podsupd.model.life import Active, Done, Failed, Good, HookFact, HookKind, HookRun, Rollout, Transition
+from podsupd.model.life import (
+    Active,
+    Done,
+    Failed,
+    Good,
+    HookFact,
+    HookKind,
+    HookRun,
+    ImageCheck,
+    Rollout,
+    Transition,
+)
 from podsupd.model.observed import Incarnation
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
@@ -43,8 +54,8 @@ class ImageState(StrEnum):
 class ImageFact:
     """An image at hand or not.
 
-    image_id: empty when it is not here; after a failed pull it may be here all the same. retry_at: boottime of the next
-    pull after a failure. pulled_at: boottime of the last pull that ended well.
+    image_id: empty when it is not here; after a failed pull it may be here all the same. failed_at, retry_at: boottimes
+    of a failed pull and of the next one. pulled_at: boottime of the last pull that ended well.
     """
 
     state: ImageState
@@ -52,6 +63,7 @@ class ImageFact:
     message: str = ""
     retry_at: float = 0.0
     pulled_at: float = 0.0
+    failed_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +200,11 @@ class RemoveContainer:
 
 @dataclass(frozen=True, slots=True)
 class PullImage:
-    """Ask the puller for an image; returns at once."""
+    """Ask the puller for an image; returns at once. quiet: without events, for it is only looked up."""
 
     image: str
     why: str = ""
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +397,8 @@ class PodMemory:
     initialized: the life of the infra container in which all init containers have done their work. ending_since:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
+    images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
+    looked up at an interval.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -399,6 +414,8 @@ class PodMemory:
     ending_since: float | None = None
     boot_id: str = ""
     conditions: Mapping[str, Transition] = field(default_factory=dict)
+    images: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    check: ImageCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,21 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Whether images that podsupd pulled are removed when no pod needs them, by the kubelet's rules.
+
+    maximum_age_s: 0 is no limit. The thresholds are of the disk that Podman keeps images on.
+    """
+
+    gc: bool = False
+    gc_interval_s: float = 300.0
+    minimum_age_s: float = 120.0
+    maximum_age_s: float = 0.0
+    high_threshold_percent: float = 85.0
+    low_threshold_percent: float = 80.0
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """format: auto, json or console; level: debug, info, warning or error."""
 
@@ -83,4 +98,5 @@ class Settings:
     probes: ProbeSettings = field(default_factory=ProbeSettings)
     signals: SignalSettings = field(default_factory=SignalSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    images: ImageSettings = field(default_factory=ImageSettings)
     log: LogSettings = field(default_factory=LogSettings)

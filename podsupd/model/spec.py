@@ -8,7 +8,7 @@ from podsupd.model.network import Network
 from podsupd.model.references import EnvFrom, EnvValue, ObjectSpec
 from podsupd.model.security import PodSecurity, Security
 from podsupd.model.signal_policy import SignalPolicy
-from podsupd.model.volumes import VolumeMount, VolumeSpec
+from podsupd.model.volumes import ImageVolume, VolumeMount, VolumeSpec
 
 
 class RestartPolicy(StrEnum):
@@ -234,7 +234,7 @@ class ContainerSpec:
     message_path: where it leaves its last words; message_from_log: where it left none and failed, its log's end is.
     stop_signal: lifecycle.stopSignal, empty for the image's own. stdin: kept open though nobody writes to it.
     restart_policy: its own, None for the pod's; an init container with Always is a sidecar. image_id: the very image
-    that it has to run, in a spec that is rolled back to.
+    that it has to run, in a spec that is rolled back to, or in an update to what its name means now.
     """
 
     name: str
@@ -264,7 +264,7 @@ class ContainerSpec:
 
     @property
     def reference(self) -> str:
-        """What the image is asked for by: its name, or its id in a spec that is rolled back to."""
+        """What the image is asked for by: its name, or its id in a spec that is bound to one."""
         return self.image_id or self.image
 
 
@@ -310,6 +310,7 @@ class PodSpec:
     objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
     after: pods that have to be Ready, or to have succeeded, before this one is started. update: None takes a changed
     spec as it is. active_deadline_s: for how long the pod may run. job: None for a pod that is to run on.
+    auto_update_s: how far apart its images are looked up in their registries, None for never; then update is not None.
     """
 
     name: str
@@ -335,6 +336,7 @@ class PodSpec:
     update: UpdateSpec | None = None
     active_deadline_s: float | None = None
     job: JobSpec | None = None
+    auto_update_s: float | None = None
 
     @property
     def every(self) -> tuple[ContainerSpec, ...]:
@@ -363,9 +365,22 @@ class PodSpec:
         return self.sidecars + self.containers
 
     @property
+    def auto_updated(self) -> tuple[ContainerSpec, ...]:
+        """Containers whose images are looked up at an interval: a digest in a name never means another image."""
+        if self.auto_update_s is None:
+            return ()
+        return tuple(c for c in self.lasting if c.pull_policy is PullPolicy.ALWAYS and "@" not in c.image)
+
+    @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:
         """The containers' probes in order, then the PodPolicy's."""
         return tuple(p for c in self.every for p in c.probes) + self.probes
+
+    @property
+    def images(self) -> frozenset[str]:
+        """Names of all its images, those of volumes too."""
+        mounted = {volume.source.image for volume in self.volumes if isinstance(volume.source, ImageVolume)}
+        return frozenset({container.image for container in self.every} | mounted)
 
     @property
     def hostname(self) -> str:

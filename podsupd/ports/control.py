@@ -39,6 +39,10 @@ class Meter(Protocol):
         """Count an update of a pod that ended: succeeded, rolled_back or failed."""
         ...
 
+    def image_removed(self, reason: str) -> None:
+        """Count an image that was removed because no pod needs it: age or disk."""
+        ...
+
     def event(self) -> None:
         """Count an event of Podman's stream."""
         ...

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.observed import ExecResult, LogLine, ObservedPod, Relist, RuntimeEvent, RuntimeInfo
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.references import Login
@@ -66,6 +67,18 @@ class Runtime(Protocol):
 
     async def image_id(self, reference: str) -> str | None:
         """Return the id of a local image, None when it is absent."""
+        ...
+
+    async def images(self) -> tuple[LocalImage, ...]:
+        """List all images of the host."""
+        ...
+
+    async def remove_image(self, image_id: str) -> None:
+        """Remove an image that no container uses, and its name; gone already is success. Never by force."""
+        ...
+
+    async def disk_usage(self) -> DiskUsage:
+        """Return how full the file system of Podman's images is."""
         ...
 
     def pull(self, reference: str, login: Login | None = None) -> AsyncIterator[str]:

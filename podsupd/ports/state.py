@@ -13,13 +13,16 @@ from podsupd.model.status import Event
 class Persisted:
     """What state.db held at the start.
 
-    last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given.
+    last_good: absolute path -> text of the file when it last parsed well. probes: pod -> what save_probes was given;
+    expectations: pod -> what save_expectations was given. images: id -> name of those that podsupd pulled.
     """
 
     memories: Mapping[str, PodMemory] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     last_good: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, str] = field(default_factory=dict)
+    expectations: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     identity: tuple[int, int] | None = None
     messages: tuple[str, ...] = ()
 
@@ -39,8 +42,12 @@ class State(Protocol):
         """Save a pod's probe states, as text of the engine's own making."""
         ...
 
+    async def save_expectations(self, pod: str, text: str) -> None:
+        """Save what a pod expects of signals that it got, as text of the engine's own making."""
+        ...
+
     async def forget_pod(self, pod: str) -> None:
-        """Drop memory, intent and probe states of a pod that is gone."""
+        """Drop memory, intent, probe states and expectations of a pod that is gone."""
         ...
 
     async def save_intent(self, pod: str, intent: Intent) -> None:
@@ -49,6 +56,10 @@ class State(Protocol):
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Save the last good texts (the whole map replaces what was there) and the directory's identity."""
+        ...
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Save which images podsupd pulled, by id (the whole map replaces what was there)."""
         ...
 
 

@@ -144,7 +144,8 @@ def find(target: ProbeTarget, *, rootless: bool) -> Direct | None:
     if name not in RUNTIMES or not target.oci_config_path:
         return None
     binary = shutil.which(target.oci_runtime, path=f"{os.environ.get('PATH', '')}:{SBIN}")
-    state_dir = next((d for d in _state_dirs(name) if (Path(d) / target.container_id).is_dir()), None)
+    # os.path's word is False for root's directory too, into which a user may not look.
+    state_dir = next((d for d in _state_dirs(name) if os.path.isdir(f"{d}/{target.container_id}")), None)  # noqa: PTH112
     if binary is None or state_dir is None:
         return None
     try:

@@ -6,7 +6,7 @@ cgroup's name does not say: a daemon that was killed finds them again.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -22,6 +22,7 @@ from podsupd.signals import held, hierarchies, pipes, scopes
 from podsupd.signals.held import Process
 from podsupd.signals.pipes import Outputs
 from podsupd.signals.scopes import Scope
+from podsupd.signals.spaces import Spaces
 
 T = TypeVar("T")
 
@@ -39,12 +40,14 @@ class Shelters:
         self._homes: dict[str, tuple[Path, ...]] = {}
         self._ours: dict[str, tuple[Path, ...]] | None = None
         self._outputs = Outputs()
+        self._spaces = Spaces()
         self._told: dict[str, set[tuple[Process, str, int]]] = {}
 
     def close(self) -> None:
         """End the thread, after what it has in hand."""
         self._thread.shutdown()
         self._outputs.close_all()
+        self._spaces.drop_all()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -123,6 +126,7 @@ class Shelters:
         self._known()
         self._find_home(container_id, pid)
         homes = self._homes[container_id]
+        # Where Podman makes no cgroups the runtime has nobody to kill.
         if not _others(homes, pid):
             return
         pairs: dict[Path, Path] = {}
@@ -144,9 +148,10 @@ class Shelters:
     def _find_home(self, container_id: str, pid: int) -> None:
         try:
             homes = hierarchies.homes(pid, container_id)
+            bare = not homes and self._spaces.take(container_id, pid)
         except OSError as error:
             raise CgroupUnavailable(f"cannot find the cgroup of process {pid}: {error}") from error
-        if not homes:
+        if not homes and not bare:
             raise CgroupUnavailable(
                 f"cannot find the cgroup of container {container_id[:12]}: process {pid} is in none of its name here"
             )
@@ -178,13 +183,18 @@ class Shelters:
     def _look(self, lives: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         known = self._known()
         for container_id, pid in lives.items():
-            if pid and container_id not in self._homes:
+            if pid and (container_id not in self._homes or self._spaces.outlived(container_id, pid)):
                 with suppress(CgroupUnavailable):
                     self._find_home(container_id, pid)
-            if not pid and container_id not in known:
+            if not pid and container_id not in known and container_id not in self._spaces:
                 self._homes.pop(container_id, None)
                 self._told.pop(container_id, None)
-        return {c: tuple(p.pid for p in _living(known[c])) for c in lives if c in known}
+        found = {c: tuple(p.pid for p in _living(known[c])) for c in lives if c in known}
+        return found | {c: self._left(c) for c, pid in lives.items() if c in self._spaces and held.read(pid) is None}
+
+    def _left(self, container_id: str) -> tuple[int, ...]:
+        """Return who is left of a container without a cgroup; it is found until remove(), as one with a cgroup is."""
+        return tuple(p.pid for p in _processes(self._spaces.pids(container_id)))
 
     def _signal(self, container_id: str, name: str, step: int, pid: int) -> tuple[str, ...]:
         number = signal_words.number(name)
@@ -201,7 +211,8 @@ class Shelters:
         done: set[Process] = set()
         # Those that come meanwhile are met when they have to be killed; else they may be what a handler has started.
         for _ in range(MAX_ROUNDS if number == SIGKILL else 1):
-            fresh = [p for p in _living(known) + _living(homes) if p not in done and p.pid != pid]
+            everyone = _living(known) + _living(homes) + _processes(self._spaces.pids(container_id))
+            fresh = [p for p in everyone if p not in done and p.pid != pid]
             if not fresh:
                 break
             for process in fresh:
@@ -218,7 +229,9 @@ class Shelters:
         try:
             with held.held(process.pid) as found:
                 # It is the same process, and still the container's.
-                if found is None or found[1] != process or not _belongs(process.pid, container_id):
+                if found is None or found[1] != process:
+                    return False
+                if not (_belongs(process.pid, container_id) or self._spaces.holds(container_id, process.pid)):
                     return False
                 return held.send(found[0], number)
         except OSError as error:
@@ -243,13 +256,17 @@ class Shelters:
         self._known().pop(container_id, None)
         self._homes.pop(container_id, None)
         self._told.pop(container_id, None)
+        self._spaces.drop(container_id)
         return tuple(left)
 
 
 def _living(paths: tuple[Path, ...]) -> list[Process]:
     """Return who is in any of these cgroups, once each."""
-    numbers = dict.fromkeys(pid for path in paths for pid in hierarchies.pids(path))
-    return [p for p in map(held.read, numbers) if p is not None]
+    return _processes(dict.fromkeys(pid for path in paths for pid in hierarchies.pids(path)))
+
+
+def _processes(pids: Iterable[int]) -> list[Process]:
+    return [p for p in map(held.read, pids) if p is not None]
 
 
 def _others(homes: tuple[Path, ...], pid: int) -> bool:

@@ -1,11 +1,15 @@
 """One process, for sure: a pidfd and a start time, so that a PID that was reused is never taken for it."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+ANY_CONTAINER = re.compile(rb"[0-9a-f]{64}")
+"""In /proc/PID/cgroup of whoever is in a container, but where Podman makes no cgroups: rootless on v1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,13 @@ def read(pid: int) -> Process | None:
     # A leader that ended before its other threads reads as a zombie, too.
     over = fields[0] in "ZX" and int(fields[17]) <= 1
     return None if over else Process(pid, int(fields[19]), text[opening + 1 : closing])
+
+
+def parent_arguments(pid: int) -> bytes:
+    """Return the command line of a process's parent, as conmon is of a container's first one; raises OSError."""
+    status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    parent = status[status.rindex(")") + 2 :].split()[1]
+    return Path(f"/proc/{parent}/cmdline").read_bytes()
 
 
 @contextmanager

@@ -6,12 +6,12 @@ operator puts into the pod's namespace (nsenter) has the namespace only. A zombi
 """
 
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from podsupd.core.processes import arguments, container_of, parse_stat, parse_status, readable
 from podsupd.model.processes import Member, ProcessCount, ProcessRecord, ProcessRecords
+from podsupd.signals.held import ANY_CONTAINER
 from podsupd.signals.proc import opened, read
 
 MAX_RECORDS = 4096
@@ -20,7 +20,6 @@ MAX_CMDLINE = 4096
 """Bytes of a command line that are shown."""
 _ROUNDS = 4
 
-_ANY_CONTAINER = re.compile(rb"[0-9a-f]{64}")
 _NOT_TOLD = 0
 
 
@@ -110,7 +109,7 @@ class _Scope:
             return
         nested = space not in {self._own, _NOT_TOLD}
         # Rootless Podman on cgroups v1 makes none: then the namespace is all that there is.
-        bare = nested and not _ANY_CONTAINER.search(cgroup)
+        bare = nested and not ANY_CONTAINER.search(cgroup)
         if container_of(cgroup, (member.container_id,)) or bare:
             self.seen.add(member.container_id)
             if nested:

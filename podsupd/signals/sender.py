@@ -35,6 +35,19 @@ def _send(to: Addressee, number: int) -> Dispatch:
 def _is(to: Addressee) -> bool:
     """Say whether the process of this PID is in the cgroup and has the number in the namespace that were meant."""
     directory = Path(f"/proc/{to.host_pid}")
-    if to.container_id and to.container_id not in (directory / "cgroup").read_text(errors="replace"):
+    if to.container_id and not _of_container(directory, to):
         return False
     return to.pid is None or to.pid in parse_status((directory / "status").read_bytes()).namespace_pids
+
+
+def _of_container(directory: Path, to: Addressee) -> bool:
+    """Say whether a process is the container's: by its cgroup, or where Podman makes none (rootless on v1) otherwise.
+
+    There the start time has named it already, or it is a first process, whose conmon has the container's id.
+    """
+    cgroup = (directory / "cgroup").read_bytes()
+    if to.container_id.encode() in cgroup:
+        return True
+    if held.ANY_CONTAINER.search(cgroup):
+        return False
+    return to.start_ticks is not None or to.container_id.encode() in held.parent_arguments(to.host_pid)

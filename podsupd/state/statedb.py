@@ -14,7 +14,19 @@ from podsupd import log
 from podsupd.errors import StateUnavailable
 from podsupd.model.plan import Intent, PodMemory
 from podsupd.ports import Persisted
-from podsupd.state.codec import IDENTITY, INTENT, LAST_GOOD, MEMORY, PROBES, Codec, Unreadable, key_of, text_of
+from podsupd.state.codec import (
+    EXPECTATIONS,
+    IDENTITY,
+    IMAGES,
+    INTENT,
+    LAST_GOOD,
+    MEMORY,
+    PROBES,
+    Codec,
+    Unreadable,
+    key_of,
+    text_of,
+)
 from podsupd.state.sqlite import (
     SIDE_FILES,
     Damaged,
@@ -121,6 +133,8 @@ class StateDb:
             intents=parse(INTENT),
             last_good=parse(LAST_GOOD),
             probes=parse(PROBES),
+            expectations=parse(EXPECTATIONS),
+            images=parse(IMAGES),
             identity=parse(IDENTITY).get("directory"),
             messages=tuple(messages),
         )
@@ -140,9 +154,13 @@ class StateDb:
         """Save a pod's probe states; raises StateUnavailable."""
         await self._save(_Save(PROBES.kind, {key_of(pod): (PROBES.form, PROBES.dump(text))}))
 
+    async def save_expectations(self, pod: str, text: str) -> None:
+        """Save what a pod expects of signals; raises StateUnavailable."""
+        await self._save(_Save(EXPECTATIONS.kind, {key_of(pod): (EXPECTATIONS.form, EXPECTATIONS.dump(text))}))
+
     async def forget_pod(self, pod: str) -> None:
-        """Drop memory, intent and probe states of a pod, in one commit; raises StateUnavailable."""
-        kinds = (MEMORY.kind, INTENT.kind, PROBES.kind)
+        """Drop memory, intent, probe states and expectations of a pod, in one commit; raises StateUnavailable."""
+        kinds = (MEMORY.kind, INTENT.kind, PROBES.kind, EXPECTATIONS.kind)
         await self._save(*(_Save(kind, {key_of(pod): None}) for kind in kinds))
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
@@ -153,6 +171,11 @@ class StateDb:
             _Save(LAST_GOOD.kind, texts, replace=True),
             _Save(IDENTITY.kind, {b"directory": where}),
         )
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Replace the record of images that podsupd pulled; raises StateUnavailable."""
+        rows = {key_of(image): (IMAGES.form, IMAGES.dump(name)) for image, name in images.items()}
+        await self._save(_Save(IMAGES.kind, rows, replace=True))
 
     async def close(self) -> None:
         """Write what is queued, fold the WAL into the file and close it; never raises. Later saves are refused."""

@@ -68,6 +68,9 @@ class PrometheusMeter:
         self._updates = self._counter(
             "updates", "Updates that had to prove themselves and ended, by outcome.", "pod", "outcome"
         )
+        self._images_removed = self._counter(
+            "images_removed", "Images that podsupd pulled and removed because no pod needs them.", "reason"
+        )
         self._relist_seconds = self._histogram(
             "relist_duration_seconds", "How long listing all pods and containers took.", OPERATION_BUCKETS
         )
@@ -139,6 +142,10 @@ class PrometheusMeter:
     def update(self, pod: str, outcome: str) -> None:
         """Count an update of a pod that ended: succeeded, rolled_back or failed."""
         self._updates.labels(pod, outcome).inc()
+
+    def image_removed(self, reason: str) -> None:
+        """Count an image that was removed because no pod needs it: age or disk."""
+        self._images_removed.labels(reason).inc()
 
     def event(self) -> None:
         """Count an event of Podman's stream."""

@@ -72,13 +72,16 @@ def registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Registr
     made.start()
     yield made
     made.stop()
-    for image in podman("images", "-q", "--filter", f"reference={made.host}/*").split():
+    # Also those that lost their name to a newer one.
+    for image in podman("images", "-q", "--filter", f"label={made.label}").split():
         podman("rmi", "-f", image, check=False)
 
 
 @pytest.fixture
-def supervised(registry: Registry, tmp_path: Path, make_daemon: Callable[..., Daemon]) -> Iterator[Daemon]:
-    """Return a daemon whose Podman knows the registry."""
+def supervised(
+    registry: Registry, tmp_path: Path, make_daemon: Callable[..., Daemon], request: pytest.FixtureRequest
+) -> Iterator[Daemon]:
+    """Return a daemon whose Podman knows the registry; a parameter is more of its settings."""
     service = PodmanService(tmp_path / "podman.sock", CONTAINERS_REGISTRIES_CONF=str(registry.trust))
-    yield make_daemon(podman_url=service.url).start()
+    yield make_daemon(podman_url=service.url, settings=getattr(request, "param", "")).start()
     service.stop()

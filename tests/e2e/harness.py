@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,10 +80,23 @@ class Answer:
 
 
 class Daemon:
-    """One podsupd with a state, a manifest directory, a socket and a metrics port of its own under ``root``."""
+    """One podsupd with a state, a manifest directory, a socket and a metrics port of its own under ``root``.
 
-    def __init__(self, root: Path, *, settings: str = "", podman_url: str = PODMAN_URL) -> None:
+    user: what is put before its command, to run it as somebody else. environment: None: that of the tests.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        settings: str = "",
+        podman_url: str = PODMAN_URL,
+        user: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.root = root
+        self._user_command = user
+        self._environment = environment
         self.manifests = root / "pods.d"
         self.state = root / "state"
         self.socket = root / "podsupd.sock"
@@ -120,8 +133,9 @@ level = "debug"
         """Start it; with wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [PODSUPD, "run", "--config", str(self.config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+                [*self._user_command, PODSUPD, "run", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment,
+            )  # fmt: skip
         if wait:
             self.wait_ready()
         return self

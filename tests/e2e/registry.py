@@ -32,6 +32,7 @@ class Registry:
         self._as = ("--creds", "team:secret") if closed else ()
         self.port = free_port()
         self.host = f"localhost:{self.port}"
+        self.label = f"pushed-to={self.host}"
         self._root = root
         self._process: subprocess.Popen[bytes] | None = None
         self._config = root / "registry.yml"
@@ -61,14 +62,20 @@ http: {{addr: "127.0.0.1:{self.port}"}}
             self._process = None
 
     def push(self, name: str, marker: str) -> str:
-        """Push a busybox image with a label of its own, keep no local copy, and return its reference."""
-        reference = f"{self.host}/{name}"
+        """Push a busybox image with a label and a variable of its own, keep no local copy, and return its reference."""
+        reference, local = f"{self.host}/{name}", f"localhost/made-{name}"
         recipe = self._root / "Containerfile"
-        recipe.write_text(f"FROM docker.io/library/busybox:latest\nLABEL marker={marker}\n")
-        podman("build", "-q", "--pull=never", "-t", reference, "-f", str(recipe), str(self._root))
-        podman("push", "-q", "--tls-verify=false", *self._as, reference)
-        podman("rmi", "-f", reference)
+        lines = ("FROM docker.io/library/busybox:latest", f"LABEL {self.label} marker={marker}", f"ENV MARKER={marker}")
+        recipe.write_text("\n".join(lines))
+        podman("build", "-q", "--pull=never", "-t", local, "-f", str(recipe), str(self._root))
+        podman("push", "-q", "--tls-verify=false", *self._as, local, f"docker://{reference}")
+        podman("rmi", "-f", local)
         return reference
+
+    def pulled_by_hand(self, name: str) -> str:
+        """Push an image and pull it as an operator does; return its id."""
+        reference = self.push(name, "theirs")
+        return podman("pull", "-q", "--tls-verify=false", reference).splitlines()[-1]
 
 
 class PodmanService:

@@ -172,3 +172,27 @@ def test_a_drill_needs_no_trace(make_daemon: Callable[..., Daemon], name: str) -
         ("SIGUSR1", "met"),
     ], report
     assert "after SIGQUIT from podsupd drill" in daemon.events(name, "Died")[0]["message"]
+
+
+def test_what_follows_while_podsupd_is_away_is_judged_when_it_is_back(ruled: Ruled) -> None:
+    """An upgrade between a signal and what follows loses no verdict, and sends nothing on twice."""
+    daemon, pid = ruled.daemon, ruled.pid("web")
+    # Stopped, it takes the signal later: when nobody looks.
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGQUIT)
+    begun = f'"waiting":[{{"pod":"{ruled.name}","rule":{{"container":"web","signal":"SIGQUIT"'
+    until(lambda: on_disk(daemon, begun), f"the signal on disk; log: {daemon.tail()}")
+    daemon.kill()
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the process")
+    daemon.start()
+    assert "it exited with code 0" in ruled.event("SignalExpectationMet", "SIGQUIT to web")["message"]
+    ruled.up()
+    os.kill(ruled.pid("web"), signal.SIGHUP)
+    ruled.event("SignalForwarded", "SIGUSR1 to log")
+    assert len(daemon.events(ruled.name, "SignalForwarded")) == 1
+
+
+def on_disk(daemon: Daemon, text: str) -> bool:
+    """Say whether a text stands in state.db, which the daemon has locked."""
+    return any(text.encode() in path.read_bytes() for path in daemon.state.glob("state.db*"))

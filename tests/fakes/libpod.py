@@ -107,7 +107,8 @@ class FakeLibpod(Objects):
             ("update", "POST", "containers/{name}/update"),
             ("logs_of", "GET", "containers/{name}/logs"), ("create_exec", "POST", "containers/{name}/exec"),
             ("start_exec", "POST", "exec/{name}/start"), ("inspect_exec", "GET", "exec/{name}/json"),
-            ("pull", "POST", "images/pull"), ("image_inspect", "GET", "images/{name:.+}/json"),
+            ("pull", "POST", "images/pull"), ("list_images", "GET", "images/json"),
+            ("remove_image", "DELETE", "images/{name}"), ("image_inspect", "GET", "images/{name:.+}/json"),
             ("list_volumes", "GET", "volumes/json"), ("create_volume", "POST", "volumes/create"),
             ("inspect_volume", "GET", "volumes/{name}/json"), ("remove_volume", "DELETE", "volumes/{name}"),
         ):  # fmt: skip
@@ -240,10 +241,11 @@ class FakeLibpod(Objects):
             raise LookupError({**error.args[0], "response": 500}) from error
         if body["name"] in self.storage or any(c["Name"] == body["name"] for c in self.containers.values()):
             raise self._no("container_exists")
-        if body["image"] not in self.images:
+        image = self.image(body["image"])
+        if image is None:
             raise self._no("image_missing")
         doc = self._new_container(body["name"], "container_created", pod, dict(body.get("labels") or {}))
-        doc |= {"ImageName": body["image"], "Image": self.images[body["image"]]}
+        doc |= {"ImageName": body["image"], "Image": image}
         doc["Config"]["StopTimeout"] = body.get("stop_timeout", 10)
         self._tell("container", "create", doc["Id"], {"name": doc["Name"], "podId": doc["Pod"]})
         return web.json_response({"Id": doc["Id"], "Warnings": self.warnings}, status=201)
@@ -290,10 +292,37 @@ class FakeLibpod(Objects):
         return web.json_response([{"Id": doc["Id"], "RawInput": doc["Id"]}])
 
     async def _image_inspect(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if name not in self.images:
+        image = self.image(request.match_info["name"])
+        if image is None:
             raise LookupError({**self._recorded["image_missing"], "response": 404})
-        return web.json_response({**self._recorded["image_inspect"], "Id": self.images[name], "RepoTags": [name]})
+        return web.json_response({**self._recorded["image_inspect"], "Id": image, "RepoTags": self.names_of(image)})
+
+    async def _list_images(self, _: web.Request) -> web.Response:
+        ids = dict.fromkeys([*self.images.values(), *self.nameless])
+        uses = [c["Image"] for c in self.containers.values()]
+        return web.json_response(
+            [
+                {
+                    "Id": image,
+                    "ParentId": self.parents.get(image, ""),
+                    "Names": self.names_of(image) or None,
+                    "Containers": uses.count(image),
+                    "Size": 1_000_000,
+                }
+                for image in ids
+            ]
+        )
+
+    async def _remove_image(self, request: web.Request) -> web.Response:
+        image = self.image(request.match_info["name"])
+        if image is None:
+            raise LookupError({**self._recorded["image_missing"], "response": 404})
+        if image in {c["Image"] for c in self.containers.values()}:
+            cause = "image is in use by a container"
+            raise LookupError({"cause": cause, "message": f"image used by a container: {cause}", "response": 409})
+        self.images = {name: one for name, one in self.images.items() if one != image}
+        self.nameless.discard(image)
+        return web.json_response({"Deleted": [image], "Untagged": [], "ExitCode": 0, "Errors": []})
 
     async def _pull(self, request: web.Request) -> web.StreamResponse:
         reference = request.query["reference"]
@@ -301,7 +330,7 @@ class FakeLibpod(Objects):
             self.logins.append(request.headers["X-Registry-Auth"])
         lines: list[Doc] = [{"stream": f"Trying to pull {reference}...\n"}]
         if reference in self.registry:
-            self.images[reference] = hashlib.sha256(reference.encode()).hexdigest()
+            self.tag(reference, self.moved.get(reference) or hashlib.sha256(reference.encode()).hexdigest())
             lines += [{"stream": "Writing manifest\n"}, {"id": self.images[reference], "images": []}]
         else:
             lines.append({"error": f"initializing source docker://{reference}: no such host"})

@@ -4,11 +4,12 @@ from podsupd.model.spec import ProbeSpec
 
 
 class CountingMeter:
-    """operations: (operation, whether it failed), in order; seconds: how long each took."""
+    """operations: (operation, whether it failed), in order; seconds: how long each took; removed: why images went."""
 
     def __init__(self) -> None:
         self.operations: list[tuple[str, bool]] = []
         self.seconds: list[float] = []
+        self.removed: list[str] = []
 
     def runtime_operation(self, operation: str, seconds: float, *, error: bool) -> None:
         """Remember one libpod call."""
@@ -29,6 +30,10 @@ class CountingMeter:
 
     def update(self, pod: str, outcome: str) -> None:
         """Drop it."""
+
+    def image_removed(self, reason: str) -> None:
+        """Remember it."""
+        self.removed.append(reason)
 
     def event(self) -> None:
         """Drop it."""

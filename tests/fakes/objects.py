@@ -27,7 +27,9 @@ def now() -> str:
 class Objects:
     """Pods, containers, images and volumes as JSON documents, and what happens to them.
 
-    images: reference -> id. registry: what can be pulled. stubborn: container name -> signals that it ignores.
+    images: reference -> id; nameless: ids that lost their name; parents: id -> id of what an image was built on.
+    registry: what can be pulled; moved: reference -> id of another image that it means there now.
+    stubborn: container name -> signals that it ignores.
     supplied_pids: container name -> pid of its next start. logs: container name -> (stream, line).
     """
 
@@ -36,7 +38,10 @@ class Objects:
         self.containers: dict[str, Doc] = {}
         self.volumes: dict[str, Doc] = {}
         self.images = {ref: hashlib.sha256(ref.encode()).hexdigest() for ref in (NGINX, BUSYBOX)}
+        self.nameless: set[str] = set()
+        self.parents: dict[str, str] = {}
         self.registry: set[str] = set()
+        self.moved: dict[str, str] = {}
         self.stubborn: dict[str, set[str]] = {}
         self.supplied_pids: dict[str, int] = {}
         self.logs: dict[str, list[tuple[str, str]]] = {}
@@ -56,6 +61,22 @@ class Objects:
         """Let a container write a line."""
         self.logs.setdefault(name, []).append((stream, text))
         self._tell("log", "written", self._find(self.containers, name)["Id"], {"stream": stream, "text": text})
+
+    def image(self, name: str) -> str | None:
+        """Return the id of an image by name or id, None when it is not here."""
+        return self.images.get(name) or (name if name in {*self.images.values(), *self.nameless} else None)
+
+    def names_of(self, image: str) -> list[str]:
+        """Return the names of an image."""
+        return [name for name, one in self.images.items() if one == image]
+
+    def tag(self, name: str, image: str) -> None:
+        """Let a name mean an image; what it meant before keeps its other names, or has none."""
+        before = self.images.get(name)
+        self.images[name] = image
+        self.nameless.discard(image)
+        if before and not self.names_of(before):
+            self.nameless.add(before)
 
     def _no(self, recorded: str) -> LookupError:
         return LookupError(self._recorded[recorded])

@@ -104,6 +104,12 @@ def test_rootless_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("[podman]\nrelist_interval_s = inf\n", "FILE:2: podman.relist_interval_s: input should be a finite number"),
         ("[probes]\nallow_host_exec = 'yes'\n", "FILE:2: probes.allow_host_exec: input should be a valid boolean"),
         ("[state]\ndir = ''\n", "FILE:2: state.dir: '' must be an absolute path"),
+        (
+            "[images]\nhigh_threshold_percent = 70\n",
+            "FILE:0: images.low_threshold_percent: must be less than high_threshold_percent (70), found 80",
+        ),
+        ("[images]\nmaximum_age_s = 60\n", "FILE:2: images.maximum_age_s: must be at least minimum_age_s, found 60"),
+        ("[images]\nlow_threshold_percent = 101\n", "FILE:2: images.low_threshold_percent: input should be less than"),
         ("log.levle = 'info'\n", "FILE:1: log.levle: unknown setting; did you mean level?"),
         ("[log\n", "FILE:1: cannot read TOML: "),
     ],

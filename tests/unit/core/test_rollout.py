@@ -123,7 +123,7 @@ def test_an_update_that_is_not_ready_in_time_goes_back_to_the_very_image() -> No
     world.settle()
     assert reasons(world) == ["Updating", "RolledBack"]
     made = [a.container.reference for a in world.done if isinstance(a, CreateContainer)]
-    assert made == ["nginx:2", "id-nginx"]
+    assert made == ["id-nginx-2", "id-nginx"]
     assert "PullImage" not in kinds(world)
     assert world.named("client").incarnation == client
     assert world.named("web").state is ContainerState.RUNNING
@@ -334,7 +334,7 @@ def test_an_image_that_somebody_removed_is_asked_for_by_its_name() -> None:
     pass_time(world, 61)
     world.settle()
     made = [a.container.reference for a in world.done if isinstance(a, CreateContainer)]
-    assert made == ["nginx:2", "nginx"]
+    assert made == ["id-nginx-2", "nginx"]
 
 
 def test_the_good_version_relies_on_what_it_relied_on() -> None:

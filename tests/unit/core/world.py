@@ -57,6 +57,7 @@ from podsupd.model.spec import (
 from podsupd.model.status import PodStatus
 
 OWNER = "me"
+AWAY = "no route"
 WEB = ContainerSpec(
     "web",
     "web",
@@ -82,7 +83,8 @@ class World:
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
-    hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for.
+    hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for. registry: the ids that pulls bring,
+    or AWAY.
     """
 
     want: PodSpec | None = POD
@@ -97,6 +99,7 @@ class World:
             "busybox": ImageFact(ImageState.PRESENT, pulled_at=1.0),
         }
     )
+    registry: dict[str, str] = field(default_factory=dict)
     facts: Facts = field(default_factory=lambda: Facts(OWNER))
     obeys: bool = True
     litter: int = 0
@@ -117,9 +120,16 @@ class World:
         images = {}
         if self.want is not None:
             for image in images_needed(self.want, self.seen, self.memory, OWNER):
-                images[image] = self.images.get(image, ImageFact(ImageState.ABSENT))
+                images[image] = self.fact(image)
         facts = replace(self.facts, images=images, leftovers=dict(self.leftovers))
         return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
+
+    def fact(self, image: str) -> ImageFact:
+        """Return what is known of an image, by its name or its id."""
+        if image in self.images:
+            return self.images[image]
+        ids = {fact.image_id for fact in self.images.values()}
+        return ImageFact(ImageState.PRESENT, image) if image in ids else ImageFact(ImageState.ABSENT)
 
     def status(self) -> PodStatus:
         """Return what is shown of the pod."""
@@ -161,7 +171,7 @@ class World:
         self.done.append(action)
         match action:
             case PullImage(image=image):
-                self.images[image] = ImageFact(ImageState.PRESENT, pulled_at=self.now)
+                self.pull(image)
             case CallWebhook():
                 pass
             case CreatePod(spec=spec, digest=digest):
@@ -182,7 +192,7 @@ class World:
                     ContainerState.CREATED,
                     labels,
                     image=spec.image,
-                    image_id=self.images[spec.reference].image_id,
+                    image_id=self.fact(spec.reference).image_id,
                 )
                 self.seen = replace(self.seen, containers=(*self.seen.containers, container))
             case StartContainer(container_id=container_id):
@@ -221,6 +231,13 @@ class World:
                 assert not self.leftovers, "removed before what its containers left behind"
                 self.seen = None
         self.memory = succeeded(self.memory, action)
+
+    def pull(self, image: str) -> None:
+        """Bring what the registry has."""
+        found = self.registry.get(image, "")
+        self.images[image] = ImageFact(ImageState.PRESENT, found, pulled_at=self.now)
+        if found == AWAY:
+            self.images[image] = ImageFact(ImageState.FAILED, "", AWAY, self.now + 10, failed_at=self.now)
 
     def apply_stop(self, action: SignalContainer | SignalLeftovers | RemoveShelter) -> None:
         """Do what Podman and the kernel would at a step of a stop."""

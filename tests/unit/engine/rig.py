@@ -69,7 +69,9 @@ class MemoryState:
     full: bool = False
     broken_for: str = ""
     memories: dict[str, PodMemory] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
+    expectations: dict[str, str] = field(default_factory=dict)
     slow: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -92,12 +94,24 @@ class MemoryState:
     async def save_probes(self, pod: str, text: str) -> None:
         """Drop it."""
 
+    async def save_expectations(self, pod: str, text: str) -> None:
+        """Keep it."""
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.expectations[pod] = text
+
     async def forget_pod(self, pod: str) -> None:
         """Note it."""
         self.forgotten.append(pod)
 
     async def save_intent(self, pod: str, intent: Intent) -> None:
         """Drop it."""
+
+    async def save_images(self, images: Mapping[str, str]) -> None:
+        """Keep them, or refuse."""
+        if self.full:
+            raise StateUnavailable("cannot save to state.db: disk is full")
+        self.images = dict(images)
 
     async def save_files(self, last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
         """Drop it."""

@@ -12,6 +12,7 @@ import pytest
 from podsupd.core.expectations import Outcome
 from podsupd.engine.drill import Drills
 from podsupd.engine.drill import Tools as DrillTools
+from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.signal_policies import SignalPolicies, Tools
 from podsupd.errors import SignalRefused
 from podsupd.model.observed import Incarnation
@@ -19,7 +20,7 @@ from podsupd.model.plan import ContainerMemory, Death, Intent, PodMemory
 from podsupd.model.sending import Addressee, Purpose, SignalRequest
 from podsupd.model.signal_policy import Expectation, ForwardRule, ForwardTarget, SignalPolicy
 from podsupd.model.signals import Delivered, Generated
-from tests.unit.engine.rig import Clock
+from tests.unit.engine.rig import Clock, MemoryState
 from tests.unit.engine.rig import pod as spec
 from tests.unit.engine.test_ledger import MAIN
 from tests.unit.engine.test_sending import DAEMON
@@ -47,19 +48,26 @@ class Meter:
 class Rig(SendingRig):
     """Policies and drills over a ledger with a fake trace."""
 
-    def __init__(self, signals: SignalPolicy, wanted: str = "auto") -> None:
+    def __init__(self, signals: SignalPolicy, wanted: str = "auto", state: MemoryState | None = None) -> None:
         super().__init__(wanted)
+        self.state = state or MemoryState([])
         self.want = replace(spec("web", "main", "side"), signals=signals)
         self.intent = Intent()
-        self.workers: dict[str, Any] = {"web": SimpleNamespace(view=self.view, want=self.want)}
+        self.workers: dict[str, Any] = {"web": SimpleNamespace(view=self.view, want=self.want, planned=True)}
         self.meter, clock = Meter(), Clock()
         ledger = self.ledger.ledger
         self.policies = SignalPolicies(
-            Tools(ledger, self.kernel, self.workers, self.events, self.meter, clock, self.changed)  # type: ignore[arg-type]
+            Tools(
+                ledger, self.kernel, self.workers, self.events, self.meter, clock, self.changed, self.memory_of(clock)
+            )  # type: ignore[arg-type]
         )
         view = lambda name: self.view() if name in self.workers else None  # noqa: E731
         self.drills = Drills(DrillTools(self.events, self.policies, self.sending, view, self.changed, clock))
         self.kernel.then = lambda _number: None
+
+    def memory_of(self, clock: Clock) -> ExpectationMemory:
+        """Return what the state holds of expectations, as a daemon that starts reads it."""
+        return ExpectationMemory(self.state, clock, dict(self.state.expectations))  # type: ignore[arg-type]
 
     def view(self) -> Any:
         """Return the pod as it is known."""

@@ -16,6 +16,7 @@ from podsupd.model.observed import ExecResult
 from podsupd.model.spec import ExecCommand, ProbeSpec, ProbeType, Vantage
 from podsupd.ports import ProbeTarget, Runtime
 from podsupd.probes import ProbeRunner, tree
+from podsupd.probes.exec import find
 from podsupd.probes.exec import shown as shown_command
 from podsupd.probes.netns import NamespaceThread
 from podsupd.probes.output import Output
@@ -206,6 +207,17 @@ async def test_rootless_asks_podman(
     assert (await runner.attempt(probe("true"), target)).successful
     assert len(podman.calls) == 1  # type: ignore[attr-defined]
     await runner.close()
+
+
+def test_roots_runtime_is_no_obstacle(target: ProbeTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where root runs containers too, a user's exec probe passes by root's directory, into which it may not look."""
+    # To root no directory is closed: a name that is too long is as little an answer.
+    closed, own = tmp_path / ("x" * 300), tmp_path / "own"
+    (own / target.container_id).mkdir(parents=True)
+    monkeypatch.setattr("podsupd.probes.exec._state_dirs", lambda _name: [str(closed), str(own)])
+    found = find(target, rootless=False)
+    assert found is not None
+    assert found.state_dir == str(own)
 
 
 async def test_podmans_refusal_is_no_verdict(prober: ProbeRunner, podman: Runtime, target: ProbeTarget) -> None:

@@ -17,5 +17,6 @@ async def saved(directory: Path) -> None:
     await db.load()
     await db.save_memory("web", MEMORY)
     await db.save_intent("web", INTENT)
+    await db.save_expectations("web", "expected")
     await db.save_files({"/etc/pods/web.yaml": "kind: Pod\n"}, (7, 8))
     await db.close()

@@ -22,6 +22,7 @@ async def test_everything_comes_back(tmp_path: Path) -> None:
     assert found.memories == {"web": MEMORY}
     assert found.intents == {"web": INTENT}
     assert found.last_good == {"/etc/pods/web.yaml": "kind: Pod\n"}
+    assert found.expectations == {"web": "expected"}
     assert found.identity == (7, 8)
     assert found.messages == ()
 
@@ -78,6 +79,7 @@ async def test_forget_pod(tmp_path: Path) -> None:
     await db.close()
     assert set(found.memories) == {"other"}
     assert found.intents == {}
+    assert found.expectations == {}
 
 
 async def test_save_files_replaces_the_whole_map(tmp_path: Path) -> None:
@@ -92,6 +94,19 @@ async def test_save_files_replaces_the_whole_map(tmp_path: Path) -> None:
     await db.close()
     assert found.last_good == {"/etc/pods/\udcff.yaml": "kind: \udcfe\n"}
     assert found.identity is None
+
+
+async def test_save_images_replaces_the_whole_map(tmp_path: Path) -> None:
+    """An image that is gone is not taken for ours when somebody else brings it back."""
+    db = StateDb(str(tmp_path))
+    await db.load()
+    await db.save_images({"a": "app:1", "b": "app:2"})
+    await db.save_images({"b": "app:2"})
+    await db.close()
+    db = StateDb(str(tmp_path))
+    found = await db.load()
+    await db.close()
+    assert found.images == {"b": "app:2"}
 
 
 async def test_equal_values_are_not_written_again(tmp_path: Path) -> None:

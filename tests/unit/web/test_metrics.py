@@ -26,6 +26,7 @@ def fed(control: FakeControl | None = None) -> PrometheusMeter:
     meter.probe_lag(BUSYBOX.probes[0], 0.002)
     meter.stop_killed("my-shared-pod", "nginx-server", 2)
     meter.restart_latency(0.11)
+    meter.image_removed("disk")
     meter.event()
     meter.missed_event()
     meter.reconnect()
@@ -84,6 +85,7 @@ def test_names_and_labels_are_the_contract() -> None:
         "probe_duration_seconds_count": {"probe_type", "vantage"},
         "probe_schedule_lag_seconds_count": {"probe_type", "vantage"},
         "restart_latency_seconds_count": set(),
+        "images_removed_total": {"reason"},
         "stop_killed_processes_total": container,
         "runtime_operations_total": {"operation"},
         "runtime_operations_errors_total": {"operation"},
