@@ -15,10 +15,11 @@ from podsupd.core.registries import login
 from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
 from podsupd.engine.events import Broadcast, EventLog
-from podsupd.engine.executor import Executor
+from podsupd.engine.executor import Executor, Host
 from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.holders import Holders
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.image_keeper import ImageKeeper, needs_of
 from podsupd.engine.ledger import Ledger
@@ -43,7 +44,16 @@ from podsupd.model.observed import Relist
 from podsupd.model.settings import Settings
 from podsupd.ports import Persisted
 from podsupd.probes import ProbeRunner, WebhookClient
-from podsupd.signals import HostProcesses, PidfdSender, PidfdWatcher, ProcLook, Shelters, TracefsTracer
+from podsupd.signals import (
+    HostProcesses,
+    Listeners,
+    Monitors,
+    PidfdSender,
+    PidfdWatcher,
+    ProcLook,
+    Shelters,
+    TracefsTracer,
+)
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
 from podsupd.volumes import PodFolders
@@ -157,6 +167,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     hooks = Hooks(edges.probes, fleet.poke_pod)
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
+    monitors = Monitors()
     expectations = ExpectationMemory(edges.state, edges.clock, persisted.expectations)
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
@@ -185,7 +196,13 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             state=edges.state,
             clock=edges.clock,
             executor=Executor(
-                edges.runtime, puller, edges.shelters, edges.meter, held.owner_id, ledger.announce, webhooks.request
+                edges.runtime,
+                puller,
+                Host(edges.shelters, monitors, Holders(Listeners(), edges.runtime)),
+                edges.meter,
+                held.owner_id,
+                announce=ledger.announce,
+                call=webhooks.request,
             ),
             puller=puller,
             hooks=hooks,
@@ -194,6 +211,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             files=FileKeeper(PodFolders(_files_root(settings)), edges.runtime, held.owner_id),
             processes=edges.processes,
             shelters=edges.shelters,
+            monitors=monitors,
             events=events,
             meter=edges.meter,
             info=lambda: observer.info,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from podsupd.core import containers, dependencies, freshness, health, initializing, naming, references, specs
+from podsupd.core.accounting import INFRA
 from podsupd.core.digest import whole_digest
 from podsupd.model.life import Failed, Good, Rollout
 from podsupd.model.observed import ContainerState, ObservedContainer, ObservedPod
@@ -37,7 +38,10 @@ class Choice:
 
 def images_needed(want: PodSpec, seen: ObservedPod | None, memory: PodMemory, owner: str) -> tuple[str, ...]:
     """Name the images whose state a plan depends on: of containers to be made as the file or the good spec says."""
-    names = containers.images_needed(want, seen, owner)
+    infra = memory.containers.get(INFRA)
+    # The pod as a whole may have to be made anew, with nothing of it changed.
+    anew = seen is None or seen.infra is None or (infra is not None and infra.stuck is not None)
+    names = containers.images_needed(want, None if anew else seen, owner)
     if want.update:
         names |= containers.images_needed(freshness.aimed(want, seen, Facts(owner), memory), seen, owner)
         names |= freshness.under_check(want, memory)

@@ -33,11 +33,11 @@ from podsupd.errors import (
     PodmanUnavailable,
     StateUnavailable,
 )
-from podsupd.model.observed import CONTAINER_LABEL, ObservedPod, RuntimeInfo
+from podsupd.model.observed import CONTAINER_LABEL, MonitorState, ObservedPod, RuntimeInfo
 from podsupd.model.plan import Action, ContainerMemory, Facts, Intent, Note, Plan, PodMemory, RunHook, StartContainer
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Clock, Meter, ProbeTarget, Processes, Runtime, Shelters, State
+from podsupd.ports import Clock, Meter, Monitors, ProbeTarget, Processes, Runtime, Shelters, State
 
 logger = log.get("worker")
 
@@ -93,6 +93,7 @@ class Tools:
     probe_memory: ProbeMemory
     processes: Processes
     shelters: Shelters
+    monitors: Monitors
     events: EventLog
     meter: Meter
     info: Callable[[], RuntimeInfo | None]
@@ -329,8 +330,19 @@ class Worker:
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             hooks=self._tools.hooks.facts(self.name),
             watching_since=self._watching_since,
+            monitors=self._monitors(seen),
             after={pod: self._tools.unmet(pod) for pod in relies_on(self._want, self._memory)},
         )
+
+    def _monitors(self, seen: ObservedPod | None) -> Mapping[str, MonitorState]:
+        """Look at the conmons of containers whose exit is not recorded, though their process is gone."""
+        gone = self._lives.gone()
+        found: dict[str, MonitorState] = {}
+        for container in (*seen.containers, *([seen.infra] if seen.infra else [])) if seen else ():
+            if container.state.alive and container.id in gone:
+                state = self._tools.monitors.state(container.monitor_pid, container.id)
+                found |= {container.id: state} if state else {}
+        return found
 
     async def _leftovers(self, seen: ObservedPod | None) -> Mapping[str, tuple[int, ...]]:
         """Look into the cgroups of ours of this pod's containers, and watch who is there."""

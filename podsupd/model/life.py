@@ -35,6 +35,51 @@ class HookRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """A life of a container in a state that it does not leave: of this kind since this boottime.
+
+    done: the steps that were taken against it, the last one at ``at``. told: that none of them helped.
+    """
+
+    kind: str
+    incarnation: Incarnation
+    since: float
+    boot_id: str
+    done: tuple[str, ...] = ()
+    at: float = 0.0
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestartMark:
+    """This incarnation has to go and come again. counts: as a failure, for the back-off.
+
+    grace_s: of the stop, from the probe that asked for it; None: the pod's.
+    """
+
+    incarnation: Incarnation
+    reason: str
+    message: str
+    counts: bool
+    grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at.
+
+    reason: Kubernetes' word for it where the refusal has one of its own. failures: in a row, of this kind of action.
+    """
+
+    message: str
+    failures: int
+    retry_at: float
+    boot_id: str
+    reason: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """The status that a condition has had since this moment, in epoch seconds."""
 

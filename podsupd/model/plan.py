@@ -13,10 +13,13 @@ from podsupd.model.life import (
     HookKind,
     HookRun,
     ImageCheck,
+    RestartMark,
     Rollout,
+    Stuck,
     Transition,
+    Trouble,
 )
-from podsupd.model.observed import Incarnation
+from podsupd.model.observed import Incarnation, MonitorState
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
 
@@ -93,6 +96,7 @@ class Facts:
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
+    monitors: container id -> how its conmon is, of those whose exit is not recorded.
     """
 
     owner: str
@@ -106,6 +110,7 @@ class Facts:
     after: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
+    monitors: Mapping[str, MonitorState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +196,21 @@ class RemoveShelter:
 
 @dataclass(frozen=True, slots=True)
 class RemoveContainer:
-    """Remove a dead or never started container."""
+    """Remove a dead or never started container; force: whatever Podman takes it for, and its processes with it."""
 
     container_id: str
     container: str
+    why: str = ""
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WakeMonitor:
+    """Let a container's conmon go on that was stopped by a signal; pid: the host's."""
+
+    container_id: str
+    container: str
+    pid: int
     why: str = ""
 
 
@@ -253,6 +269,7 @@ Action = (
     | SignalLeftovers
     | RemoveShelter
     | RemoveContainer
+    | WakeMonitor
     | PullImage
     | RunHook
     | UpdateContainer
@@ -279,20 +296,6 @@ class Stop:
     step: int = 0
     sheltered: bool = False
     signals_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RestartMark:
-    """This incarnation has to go and come again. counts: as a failure, for the back-off.
-
-    grace_s: of the stop, from the probe that asked for it; None: the pod's.
-    """
-
-    incarnation: Incarnation
-    reason: str
-    message: str
-    counts: bool
-    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +334,7 @@ class ContainerMemory:
     its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
     current was first seen.
     limited: the life whose limits were set in place, and the digest of the resources that they were set to.
+    remade: one that could not be started was made anew for that, and none has run since.
     """
 
     failures: int = 0
@@ -354,20 +358,8 @@ class ContainerMemory:
     post_start: HookRun | None = None
     pre_stop: Hook | None = None
     limited: tuple[Incarnation, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at.
-
-    reason: Kubernetes' word for it where the refusal has one of its own.
-    """
-
-    message: str
-    failures: int
-    retry_at: float
-    boot_id: str
-    reason: str = ""
+    stuck: Stuck | None = None
+    remade: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class FakeLibpod(Objects):
 
     calls: every (operation, object) answered or failed; done: those carried out. Faults: ``fail``, ``die``,
     ``revive``; events: ``crash``.
+    queries: of the removals of containers, in order.
     run: what an exec does, (name, command) -> (exit code, stdout, stderr), or None to never end.
     """
 
@@ -58,6 +59,7 @@ class FakeLibpod(Objects):
         self.updates: list[tuple[str, dict[str, Any]]] = []
         self.done: list[tuple[str, str]] = []
         self.faults: dict[str, Fault] = {}
+        self.queries: list[Doc] = []
         self.logins: list[str] = []
         self.warnings: list[str] = []
         self.storage: dict[str, str] = {}
@@ -285,7 +287,8 @@ class FakeLibpod(Objects):
                 del self.storage[name]
                 return web.json_response([{"Id": storage, "RawInput": ""}])
         doc = self._find(self.containers, request.match_info["name"])
-        if doc["State"]["Running"]:
+        self.queries.append(dict(request.query))
+        if doc["State"]["Running"] and request.query["force"] != "true":
             raise self._no("container_running_removed")
         del self.containers[doc["Id"]]
         self._tell("container", "remove", doc["Id"], {"name": doc["Name"], "podId": ""})
