@@ -105,7 +105,7 @@ _POD_SPEC = {
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
     **_supported("hostNetwork hostPID hostIPC hostname hostnameOverride subdomain setHostnameAsFQDN"),
     **_supported("hostAliases:HostAlias* dnsPolicy dnsConfig:PodDNSConfig securityContext:PodSecurityContext"),
-    **_later("hostUsers", "set userns in Podman's containers.conf", True),
+    **_later("hostUsers", "use runAsUser: pods made by Podman's API get no user namespace of their own", True),
     **_later("resourceClaims:PodResourceClaim*", _REMOVE),
     **_later("resources:ResourceRequirements", "set resources on each container", {}),
     **_later("runtimeClassName", "Podman's containers.conf chooses the runtime"),
