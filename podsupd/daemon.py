@@ -132,6 +132,7 @@ class _Engine:
     ledger: Ledger
     policies: SignalPolicies
     control: Engine
+    events: EventLog
 
 
 def _files_root(settings: Settings) -> str:
@@ -245,7 +246,19 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), sender, edges.processes, policies)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
     return _Engine(
-        fleet, desires, observer, puller, images, hooks, prober, probe_memory, webhooks, ledger, policies, control
+        fleet,
+        desires,
+        observer,
+        puller,
+        images,
+        hooks,
+        prober,
+        probe_memory,
+        webhooks,
+        ledger,
+        policies,
+        control,
+        events,
     )
 
 
@@ -293,6 +306,9 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         for message in persisted.messages:
             logger.warning(message)
         engine = _wire(settings, held, edges, persisted, stopping)
+        newest = await edges.history.newest()
+        engine.events.number_after(newest[0])
+        engine.ledger.number_after(newest[1])
         meter.bind(engine.control)
         web = WebServer(engine.control, meter, settings, passed_sockets())
         stack.push_async_callback(web.stop)
