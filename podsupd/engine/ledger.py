@@ -164,7 +164,9 @@ class Ledger:
 
     def _explained(self, container: ObservedContainer) -> tuple[bool, DeathCause | None]:
         """Say whether the trace told of a container's last death, and who ended it by that."""
-        at, cause = self._causes.get(container.id, (0, None))
+        if container.id not in self._causes:
+            return False, None
+        at, cause = self._causes[container.id]
         # An earlier life of the same container ended before this one began.
         return (True, cause) if self._since(container, at) >= -STAMPED_S else (False, None)
 

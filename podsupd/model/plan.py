@@ -19,6 +19,7 @@ from podsupd.model.life import (
     Transition,
     Trouble,
 )
+from podsupd.model.limits import Limits
 from podsupd.model.observed import Incarnation, MonitorState
 from podsupd.model.signals import DeathCause
 from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
@@ -96,7 +97,8 @@ class Facts:
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
-    monitors: container id -> how its conmon is, of those whose exit is not recorded.
+    monitors: container id -> how its conmon is, of those whose exit is not recorded. limits: container id -> what the
+    kernel enforces, of those where somebody changed it.
     """
 
     owner: str
@@ -111,6 +113,7 @@ class Facts:
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
     monitors: Mapping[str, MonitorState] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

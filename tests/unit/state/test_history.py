@@ -350,7 +350,7 @@ async def test_a_clock_that_is_set_forward_makes_nothing_older(tmp_path: Path) -
 
 async def test_the_highest_numbers_are_known(tmp_path: Path) -> None:
     """So that what happens after the clock was set back is still told to who has seen the newest."""
-    db = history(tmp_path)
+    db = history(tmp_path, keep_days=40_000)
     assert await db.newest() == (0, 0)
     db.record(event(7))
     db.record_signal(signal_record(3))
