@@ -10,6 +10,13 @@ import pytest
 asyncio.set_event_loop(None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the options of single tests."""
+    parser.addoption(
+        "--all-edits", action="store_true", help="tests/e2e/test_edit_table.py: every row, not some of each"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one worker, and those that share the booted host too (``scripts/test`` runs two)."""
     for item in items:

@@ -309,6 +309,7 @@ class Worker:
             watching_since=self._watching_since,
             monitors=self._monitors(seen),
             limits=dict(self._limits),
+            wall=self._tools.clock.wall(),
             after={pod: self._tools.unmet(pod) for pod in relies_on(self._want, self._memory)},
         )
 

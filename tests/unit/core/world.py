@@ -58,6 +58,7 @@ from podsupd.model.status import PodStatus
 
 OWNER = "me"
 AWAY = "no route"
+MIDNIGHT = 1795305600.0  # 2026-11-22T00:00Z
 WEB = ContainerSpec(
     "web",
     "web",
@@ -85,7 +86,7 @@ class World:
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
     wall: what Podman dates starts and ends by.
     hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for. registry: the ids that pulls bring,
-    or AWAY.
+    or AWAY. ahead: how far the wall clock is ahead of now, at midnight when a world begins.
     """
 
     want: PodSpec | None = POD
@@ -93,6 +94,7 @@ class World:
     seen: ObservedPod | None = None
     memory: PodMemory = field(default_factory=PodMemory)
     now: float = 1000.0
+    ahead: float = MIDNIGHT - 1000.0
     boot: str = "boot"
     images: dict[str, ImageFact] = field(
         default_factory=lambda: {
@@ -123,7 +125,7 @@ class World:
         if self.want is not None:
             for image in images_needed(self.want, self.seen, self.memory, OWNER):
                 images[image] = self.fact(image)
-        facts = replace(self.facts, images=images, leftovers=dict(self.leftovers))
+        facts = replace(self.facts, images=images, leftovers=dict(self.leftovers), wall=self.now + self.ahead)
         return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
 
     def fact(self, image: str) -> ImageFact:
