@@ -119,7 +119,7 @@ class Kiosk:
         self.run("systemctl", "--user", "disable", "--now", "podsupd.service", "podman.socket", check=False)
         self.run("podman", "pod", "rm", "--all", "--force", "--time=0", check=False)
         self.host.run("loginctl", "disable-linger", USER)
-        self.host.run("loginctl", "terminate-user", USER)
+        self.host.run("loginctl", "terminate-user", USER, check=False)  # it may have ended with its lingering
         self.host.until("the user's systemd ended", lambda: not self.host.succeeds("pgrep", "-u", USER))
         self.host.run("userdel", "--remove", "--force", USER, check=False)
         self.host.run("systemctl", "mask", "--now", "systemd-logind.service")
