@@ -13,6 +13,13 @@ ROOMS = ("systemd", "podman5", "e2e", "podman", "unit")
 """In the order in which they are run: what takes longest first, so that no worker waits for another at the end."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the options of single tests."""
+    parser.addoption(
+        "--all-edits", action="store_true", help="tests/e2e/test_edit_table.py: every row, not some of each"
+    )
+
+
 # Last: the order within a room stays the random one.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

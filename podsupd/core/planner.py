@@ -8,6 +8,7 @@ from dataclasses import replace
 from podsupd.core import (
     bringup,
     containers,
+    cron,
     dependencies,
     ending,
     freshness,
@@ -68,6 +69,8 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
+    turn = cron.observe(want, intent, seen, facts, memory, now) if want else cron.Turn(memory)
+    memory = turn.memory
     look = freshness.observe(want, intent, seen, facts, memory, now) if want else freshness.Look(memory)
     choice = rollout.choose(want, intent, seen, facts, look.memory, now) if want else None
     if choice:
@@ -81,11 +84,15 @@ def plan(
     if want is not None:
         _observe_end(draft, want, seen, facts, now)
     draft.actions += (*books.calls, *look.actions)
-    draft.notes += look.notes
-    draft.wake(books.wake_at)
-    draft.wake(look.wake_at)
+    draft.notes += (*turn.notes, *look.notes)
+    for wake_at in (books.wake_at, look.wake_at, turn.wake_at):
+        draft.wake(wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
+    if draft.memory.cron and draft.memory.cron.fresh and seen is not None:
+        return _clear(draft, seen, "its next run begins", facts, now, with_volumes=True)
+    if turn.why and seen is None:
+        return draft.plan(turn.why)
     return _decide(draft, want, intent, seen, facts, now)
 
 

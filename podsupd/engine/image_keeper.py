@@ -93,10 +93,12 @@ class ImageKeeper:
         needs = self._needs()
         if needs is None:
             return
+        known = set(self._pulled)
         images = await self._list()
-        here = {image.id for image in images}
-        if not self._pulled.keys() <= here:
-            self._pulled = {image: name for image, name in self._pulled.items() if image in here}
+        # What a pull brought while the list was made may not be in it.
+        gone = known - {image.id for image in images}
+        if gone:
+            self._pulled = {image: name for image, name in self._pulled.items() if image not in gone}
             await self._save()
         named = [await self._runtime.image_id(name) for name in sorted(needs.names)]
         used = needs.ids | {image for image in named if image}

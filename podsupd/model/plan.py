@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.life import (
     Active,
+    CronRun,
     Done,
     Failed,
     Good,
@@ -13,15 +14,17 @@ from podsupd.model.life import (
     HookKind,
     HookRun,
     ImageCheck,
+    LadderMemory,
     RestartMark,
     Rollout,
     Stuck,
     Transition,
     Trouble,
 )
+from podsupd.model.limits import Limits
 from podsupd.model.observed import Incarnation, MonitorState
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
+from podsupd.model.spec import ContainerSpec, Hook, PodSpec, Resources, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,9 @@ class Facts:
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
-    monitors: container id -> how its conmon is, of those whose exit is not recorded.
+    monitors: container id -> how its conmon is, of those whose exit is not recorded. limits: container id -> what the
+    kernel enforces, of those where somebody changed it.
+    wall: epoch seconds, for the schedules of CronJobs and for nothing else.
     """
 
     owner: str
@@ -111,6 +116,8 @@ class Facts:
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
     monitors: Mapping[str, MonitorState] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    wall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,26 +370,6 @@ class ContainerMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class LadderMemory:
-    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
-
-    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
-    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
-    step was handed over. Saved as False before: one that was lost between is called again rather than never.
-    """
-
-    ladder: Ladder
-    taken: int
-    at: float
-    boot_id: str
-    incarnation: Incarnation
-    message: str = ""
-    failing: bool = True
-    passing_since: float | None = None
-    sent: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class PodMemory:
     """The worker's memory of a pod: crash memory and operations in flight, written before the action it covers.
 
@@ -390,7 +377,7 @@ class PodMemory:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
-    looked up at an interval.
+    looked up at an interval. cron: of a CronJob.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -408,6 +395,7 @@ class PodMemory:
     conditions: Mapping[str, Transition] = field(default_factory=dict)
     images: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     check: ImageCheck | None = None
+    cron: CronRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

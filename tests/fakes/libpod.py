@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.objects import Doc, Objects, now
+from tests.fakes.objects import BUSYBOX, Doc, Objects, now
 
 # What these do by default does not end a process.
 HARMLESS = {"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"}
@@ -62,6 +62,8 @@ class FakeLibpod(Objects):
         self.queries: list[Doc] = []
         self.logins: list[str] = []
         self.warnings: list[str] = []
+        self.storage: dict[str, str] = {}
+        self.storage_command = "storage"
         self.run: Callable[[str, list[str]], tuple[int, str, str] | None] = lambda _name, _command: (0, "", "")
         self._execs: dict[str, Doc] = {}
         self._runner: web.AppRunner | None = None
@@ -188,6 +190,12 @@ class FakeLibpod(Objects):
             }  # fmt: skip
 
         lines = [line(doc) for doc in self.containers.values()]
+        if request.query.get("external"):
+            lines += [
+                {**template, "Id": storage, "Names": [name], "Pod": "", "PodName": "", "Image": BUSYBOX,
+                 "State": "storage", "Command": [self.storage_command]}
+                for name, storage in self.storage.items()
+            ]  # fmt: skip
         return web.json_response([n for n in lines if wanted is None or n["PodName"] in wanted])
 
     async def _create_pod(self, request: web.Request) -> web.Response:
@@ -233,7 +241,7 @@ class FakeLibpod(Objects):
             pod = self._find(self.pods, body["pod"]) if "pod" in body else None
         except LookupError as error:
             raise LookupError({**error.args[0], "response": 500}) from error
-        if any(c["Name"] == body["name"] for c in self.containers.values()):
+        if body["name"] in self.storage or any(c["Name"] == body["name"] for c in self.containers.values()):
             raise self._no("container_exists")
         image = self.image(body["image"])
         if image is None:
@@ -274,6 +282,10 @@ class FakeLibpod(Objects):
         return web.json_response(request.match_info["name"], status=201)
 
     async def _remove_container(self, request: web.Request) -> web.Response:
+        for name, storage in list(self.storage.items()):
+            if storage == request.match_info["name"]:
+                del self.storage[name]
+                return web.json_response([{"Id": storage, "RawInput": ""}])
         doc = self._find(self.containers, request.match_info["name"])
         self.queries.append(dict(request.query))
         if doc["State"]["Running"] and request.query["force"] != "true":
