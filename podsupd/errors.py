@@ -63,6 +63,14 @@ class ConfigRejected(PodmanRejected):
     reason = "CreateContainerConfigError"
 
 
+class PortTaken(PodmanRejected):
+    """A port of the host is held by somebody else. ports: as (protocol, number), as far as Podman tells them."""
+
+    def __init__(self, message: str, ports: tuple[tuple[str, int], ...]) -> None:
+        super().__init__(message)
+        self.ports = ports
+
+
 class ProbeUnrunnable(PodsupdError):  # noqa: N818  DESIGN's vocabulary
     """The attempt itself could not be made (no namespace, no rights, no container): not a verdict."""
 

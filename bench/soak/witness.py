@@ -69,10 +69,9 @@ class Witness:
 
     def _json(self, path: str, **params: str) -> Any:
         answer = self._api.get(path, params=params)
-        # A pod that goes while it is looked at is a 500 (Podman 4.3.1).
-        if answer.status_code >= 400 and "no such" in answer.text:
+        # What goes while it is looked at is a 500 of one kind or another (Podman 4.3.1).
+        if answer.status_code >= 400:
             raise LookupError(f"{path}: {answer.text}")
-        answer.raise_for_status()
         return answer.json()
 
 

@@ -69,9 +69,9 @@ class World:
         finally:
             self.service.kill()
             for pod in self.witness.pods():
-                podman("pod", "rm", "-f", "-t", "0", pod)
+                _podman("pod", "rm", "-f", "-t", "0", pod)
             for line in self.witness.containers():
-                podman("rm", "-f", "-t", "0", line["Id"])
+                _podman("rm", "-f", "-t", "0", line["Id"])
 
     def note(self, line: str, **data: Any) -> None:
         """Write a line to the log of actions."""

@@ -8,9 +8,10 @@ import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import hooks, ladder, naming
+from podsupd.core import hooks, ladder, naming, stuck
 from podsupd.core.backoff import crash_delay
 from podsupd.core.ladder import Climbed, Restart
+from podsupd.model.life import RestartMark
 from podsupd.model.observed import CONTAINER_LABEL, Incarnation, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
     CallWebhook,
@@ -21,7 +22,6 @@ from podsupd.model.plan import (
     Note,
     Now,
     PodMemory,
-    RestartMark,
 )
 from podsupd.model.sending import Purpose
 from podsupd.model.signals import DeathCause
@@ -36,7 +36,7 @@ SANDBOX_DIED = "ended with the pod's infra container"
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The memory after accounting, what is worth telling, webhooks to call, and when to look again for probes' sake."""
+    """The memory after accounting, what is worth telling, webhooks to call, and when to look again at the latest."""
 
     memory: PodMemory
     notes: tuple[Note, ...] = ()
@@ -163,6 +163,7 @@ def _greet(container: ObservedContainer, memory: ContainerMemory, now: Now) -> C
         stop=memory.stop if memory.stop and memory.stop.incarnation == container.incarnation else None,
         mark=memory.mark if memory.mark and memory.mark.incarnation == container.incarnation else None,
         start_requested=False,
+        remade=False,
     )
 
 
@@ -297,7 +298,10 @@ def _mark_by_sandbox(
         return []
     notes: list[Note] = []
     for name, container in found.items():
-        if container.state.alive and 0 < container.started_epoch < seen.infra.started_epoch:
+        # Podman's times are the wall clock's, which may have been set back between two starts: a life first seen
+        # in this sandbox is in it.
+        in_it = memories[name].sandbox == seen.infra.incarnation and memories[name].current == container.incarnation
+        if container.state.alive and 0 < container.started_epoch < seen.infra.started_epoch and not in_it:
             new = _mark(
                 memories[name],
                 container.incarnation,
@@ -341,6 +345,16 @@ def _last_word(want: PodSpec, memories: Mapping[str, ContainerMemory]) -> dict[s
     }
 
 
+def _stuck(
+    container: ObservedContainer | None, memory: ContainerMemory, facts: Facts, now: Now
+) -> tuple[ContainerMemory, list[Note]]:
+    """Note since when a container is in a state that it does not leave, and tell when nothing helps."""
+    if container is None:
+        return replace(memory, stuck=None), []
+    memory, note = stuck.report(container, stuck.observe(container, memory, facts, now), facts, now)
+    return memory, [note] if note else []
+
+
 def _in_service(want: PodSpec, seen: ObservedPod | None, found: Mapping[str, ObservedContainer]) -> bool:
     """Say whether a pod of which nothing is remembered runs, so that its init containers have done their work."""
     running = [found[c.name] for c in want.containers if c.name in found and found[c.name].state.alive]
@@ -361,6 +375,8 @@ def account(
         books = memory.containers.get(INFRA, ContainerMemory())
         memories[INFRA], note = _settle_container(pod, INFRA, infra, books, want, facts, now)
         notes += [note] if note else []
+        memories[INFRA], told = _stuck(infra, memories[INFRA], facts, now)
+        notes += told
     for name in names:
         old = memory.containers.get(name, ContainerMemory(restart_generation=intent.container_restarts.get(name, 0)))
         container = found.get(name)
@@ -370,9 +386,12 @@ def account(
             note = note and Note("Warning", "Died", f"container {name} {SANDBOX_DIED}", name)
         if note:
             notes.append(note)
+        memories[name], told = _stuck(container, memories[name], facts, now)
+        notes += told
         if infra is not None and memories[name].current not in {old.current, None}:
             # Of a life that began before anything was remembered only the clock can tell.
-            older = container is not None and old.current is None and container.started_epoch < infra.started_epoch
+            unknown = name not in memory.containers
+            older = container is not None and unknown and container.started_epoch < infra.started_epoch
             memories[name] = replace(memories[name], sandbox=None if older else infra.incarnation)
             spec = want.container(name) if want else None
             if container is not None and name in memory.containers:
@@ -389,6 +408,8 @@ def account(
         notes += _hooked(want, facts, now, memories, found)
     if want is not None:
         notes += _mark_by_operator(want, intent, memory, memories, found)
+    there = {**found, INFRA: infra} if infra is not None else found
+    looks = [stuck.look_at(container, memories[name], facts) for name, container in there.items()]
     adopted = want is not None and memory.initialized is None and _in_service(want, seen, found)
     return Books(
         replace(
@@ -401,5 +422,5 @@ def account(
         ),
         tuple(notes),
         climbed.calls,
-        climbed.wake_at,
+        min((at for at in (climbed.wake_at, *looks) if at is not None), default=None),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from podsupd.core import containers, health, initializing, naming, teardown
+from podsupd.core.accounting import INFRA
 from podsupd.core.containers import Decision
 from podsupd.core.draft import Draft
 from podsupd.core.stopping import Rule
@@ -105,7 +106,9 @@ def _bring_up(draft: Draft, stage: Stage, spec: ContainerSpec, facts: Facts, *, 
         decision = replace(decision, waiting=(INITIALIZING, f"waits for init container {held}"))
     elif not stage.may_start:
         # Nothing is started in a pod whose namespaces are not held yet; stops and creations go on.
-        decision = replace(decision, actions=tuple(a for a in decision.actions if not isinstance(a, StartContainer)))
+        kept = tuple(a for a in decision.actions if not isinstance(a, StartContainer))
+        waiting = decision.waiting if kept == decision.actions else draft.waiting.get(INFRA, decision.waiting)
+        decision = replace(decision, actions=kept, waiting=waiting)
     return draft.take(spec.name, decision)
 
 

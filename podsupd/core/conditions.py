@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, ending, health, initializing, ladder, naming, transitions
+from podsupd.core import (
+    containers,
+    dependencies,
+    ending,
+    freshness,
+    health,
+    initializing,
+    ladder,
+    naming,
+    stuck,
+    transitions,
+)
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import whole_digest
@@ -28,6 +39,7 @@ from podsupd.model.plan import (
     SignalLeftovers,
     StartContainer,
     UpdateContainer,
+    WakeMonitor,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeType, RestartPolicy
 from podsupd.model.status import Condition, ContainerStatus, PodStatus, ProbeStatus
@@ -73,17 +85,25 @@ def describe(action: Action) -> str:
             what = f"send {signal} to what container {name} left behind"
         case RemoveShelter(container=name):
             what = f"remove the empty cgroup of what container {name} left behind"
-        case RemoveContainer(container=name):
-            what = f"remove container {name}"
+        case RemoveContainer(container=name, force=force):
+            what = f"remove container {name}" + (" by force" if force else "")
         case UpdateContainer(container=name):
             what = f"update the limits of container {name} in place"
         case RunHook(container=name, kind=kind):
             what = f"run the {kind[0].lower()}{kind[1:]} hook of container {name}"
         case PullImage(image=image):
             what = f"pull image {image}"
-        case CallWebhook(webhook=webhook):
-            what = f"call {ladder.place(webhook)}"
+        case _:
+            what = _describe_rare(action)
     return f"{what}: {action.why}" if action.why else what
+
+
+def _describe_rare(action: CallWebhook | WakeMonitor) -> str:
+    match action:
+        case CallWebhook(webhook=webhook):
+            return f"call {ladder.place(webhook)}"
+        case WakeMonitor(container=name):
+            return f"let the conmon of {f'container {name}' if name else 'the infra container'} go on"
 
 
 def _initialized(view: PodView, found: Mapping[str, ObservedContainer]) -> bool:
@@ -107,6 +127,12 @@ def _waits_for_pods(view: PodView) -> tuple[str, str] | None:
     """Return what the pod as a whole waits for, when that is another pod."""
     waiting = view.plan.waiting.get(INFRA, ("", "")) if view.plan else ("", "")
     return waiting if waiting[0] == dependencies.WAITING else None
+
+
+def _sandbox_fails(view: PodView) -> tuple[str, str] | None:
+    """Return why the pod itself cannot be made or started, and so no container of it."""
+    waiting = view.plan.waiting.get(INFRA, ("", "")) if view.plan else ("", "")
+    return waiting if waiting[0].endswith("Error") else None
 
 
 def _container(
@@ -135,6 +161,8 @@ def _container(
         reason, message = "Stopped", "stopped by an operator"
     elif seen is None and not waiting and (waits := _waits_for_pods(view)):
         reason, message = waits
+    elif not waiting and (held := _sandbox_fails(view)):
+        reason, message = held
     same_boot = memory.boot_id == now.boot_id
     return ContainerStatus(
         name=name,
@@ -192,13 +220,33 @@ def _update_conditions(view: PodView) -> list[Condition]:
     failed = view.memory.failed
     if failed:
         back = view.want.update.rollback
-        message = f"{failed.message}; the last good version is in force until the file changes"
+        message = f"{failed.message}; the last good version is in force until {freshness.next_try(view.want)}"
         return [Condition("Progressing", "False", "RolledBack" if back else "UpdateFailed", message)]
     if view.memory.rollout and view.memory.good:
         late = view.memory.rollout.late
         why = view.plan.why if view.plan else ""
         return [Condition("Progressing", str(not late), "ProgressDeadlineExceeded" if late else "Updating", why)]
     return [Condition("Progressing", "True", "Updated" if view.memory.good else "Starting")]
+
+
+def _stuck_conditions(view: PodView) -> list[Condition]:
+    """Say what Podman holds in a state that it does not leave, once something had to be tried against it."""
+    if view.seen is None:
+        return []
+    there = naming.by_name(view.seen, view.owner) | ({INFRA: view.seen.infra} if view.seen.infra else {})
+    texts: list[str] = []
+    reason = ""
+    for name, memory in view.memory.containers.items():
+        if memory.stuck and memory.stuck.done and name in there:
+            tried = f"tried to {', to '.join(dict.fromkeys(memory.stuck.done))}"
+            way_out = f"; {stuck.way_out(there[name], memory.stuck)}" if memory.stuck.told else ""
+            texts.append(f"{stuck.words(there[name], memory.stuck)}: {tried}{way_out}")
+            reason = memory.stuck.kind
+    trouble = view.memory.troubles.get(INFRA)
+    if trouble and trouble.action == RemovePod.__name__ and trouble.failures >= containers.REFUSALS:
+        texts.append(f"{trouble.message}; `podman pod rm -f -t 0 {view.name}` removes it, or says what is in the way")
+        reason = "RemovalRefused"
+    return [Condition("Stuck", "True", reason, "; ".join(texts))] if texts else []
 
 
 def _initialized_condition(inits: tuple[ContainerStatus, ...], *, done: bool) -> Condition:
@@ -239,7 +287,7 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
     if paused:
         what = f"probes are suspended, nothing is killed: {', '.join(paused)}"
         found.append(Condition("Paused", "True", "PausedByHand", what))
-    found += _update_conditions(view)
+    found += _update_conditions(view) + _stuck_conditions(view)
     if check := view.memory.check:
         reason = "CheckFailed" if check.failed else ""
         found.append(Condition("ImagesChecked", str(not check.failed), reason, check.failed))

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from podsupd.core import hooks, references, stopping
+from podsupd.core import hooks, references, stopping, stuck
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.digest import changed_fields, container_digest, pod_digest, resources_of
+from podsupd.core.limits import difference, limits_of, same
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
+from podsupd.model.life import Trouble
 from podsupd.model.observed import (
     CONTAINER_LABEL,
     DIGEST_LABEL,
@@ -31,8 +33,8 @@ from podsupd.model.plan import (
     SignalContainer,
     SignalLeftovers,
     StartContainer,
-    Trouble,
     UpdateContainer,
+    WakeMonitor,
 )
 from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
 from podsupd.model.volumes import ImageVolume
@@ -41,6 +43,7 @@ LOOK_AGAIN_S = 1.0
 IMAGE_LOOK_AGAIN_S = 10.0
 GONE_FIRST_S = 0.008
 DURABLE_LOOK_AGAIN_S = 5.0
+REFUSALS = 5  # of one action before another way is taken: half a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,17 @@ def _until_recorded(container: ObservedContainer, memory: ContainerMemory, facts
     return Decision(memory, waiting=("Exiting", "its process is gone, Podman records it"), wake_at=now.boottime + pause)
 
 
+def unstuck(container: ObservedContainer, memory: ContainerMemory, why: str, facts: Facts, now: Now) -> Decision | None:
+    """Return the next step with a container that Podman holds in a state which it does not leave by itself."""
+    step = stuck.due(container, memory, facts, now)
+    if step is None or step.action is None:
+        return None
+    if not facts.durable:
+        return _unsaved(memory, why, now)
+    wake_at = stuck.look_at(container, step.memory, facts)
+    return Decision(step.memory, (step.action,), ("Stuck", step.note.message), wake_at, (step.note,))
+
+
 def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | None) -> Decision:
     """Return the decision as it is, or, while a refusal of Podman's forbids its action, the wait for the next try."""
     if trouble is None or not decision.actions or isinstance(decision.actions[0], PullImage):
@@ -73,7 +87,7 @@ def held_back(decision: Decision, before: ContainerMemory, trouble: Trouble | No
             reason = "CreateContainerError"
         case StartContainer():
             reason = "RunContainerError"
-        case SignalContainer() | SignalLeftovers() | RemoveShelter():
+        case SignalContainer() | SignalLeftovers() | RemoveShelter() | WakeMonitor():
             reason = "StopContainerError"
         case UpdateContainer():
             reason = "UpdateContainerError"
@@ -155,9 +169,9 @@ def take_down(
     leftovers = _finish(container, memory, why, rule, facts, now)
     if leftovers:
         return leftovers
-    exiting = _until_recorded(container, memory, facts, now)
-    if exiting:
-        return exiting
+    held = unstuck(container, memory, why, facts, now) or _until_recorded(container, memory, facts, now)
+    if held:
+        return held
     name = container.label(CONTAINER_LABEL)
     if container.state is ContainerState.PAUSED:
         return Decision(
@@ -269,8 +283,16 @@ def _create(
     return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 
 
-def _start(policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory, now: Now) -> Decision:
+def _start(
+    policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory, trouble: Trouble | None, now: Now
+) -> Decision:
     name = container.label(CONTAINER_LABEL)
+    if not container.state.dead and not memory.remade and _refused(trouble, StartContainer, now):
+        # As when whoever made it died between two of Podman's steps: it can be neither started nor waited for.
+        why = f"made anew: {REFUSALS} starts of it failed"
+        note = Note("Warning", "Recreating", f"container {name} is {why}", name)
+        remade = replace(memory, remade=True)
+        return Decision(remade, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
     if memory.not_before > now.boottime and memory.boot_id == now.boot_id:
         left = memory.not_before - now.boottime
         message = f"back-off {left:.0f} s after {memory.failures} failures in a row"
@@ -281,6 +303,21 @@ def _start(policy: RestartPolicy, container: ObservedContainer, memory: Containe
         return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
     why = "it is created" if not container.state.dead else f"restartPolicy {policy}"
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
+
+
+def _refused(trouble: Trouble | None, action: type[Action], now: Now) -> bool:
+    """Say whether Podman has refused this kind of action often enough for another way."""
+    if trouble is None or trouble.boot_id != now.boot_id:
+        return False
+    return trouble.action == action.__name__ and trouble.failures >= REFUSALS
+
+
+def in_earnest(decision: Decision, trouble: Trouble | None, now: Now) -> Decision:
+    """Have a removal that Podman refused again and again done by force."""
+    first = decision.actions[0] if decision.actions else None
+    if not isinstance(first, RemoveContainer) or first.force or not _refused(trouble, RemoveContainer, now):
+        return decision
+    return replace(decision, actions=(replace(first, force=True), *decision.actions[1:]))
 
 
 def _grace(pod: PodSpec, container: ObservedContainer, memory: ContainerMemory) -> float:
@@ -333,9 +370,9 @@ def bring_up(
     leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
     if leftovers:
         return leftovers
-    exiting = _until_recorded(container, mine, facts, now)
-    if exiting:
-        return exiting
+    held = unstuck(container, mine, "it is stuck", facts, now) or _until_recorded(container, mine, facts, now)
+    if held:
+        return held
     changed = differs(pod, spec, container) or _readdressed(seen, container)
     # What could not be made anew runs on: a ConfigMap that went takes nothing down.
     if changed and not references.missing(pod, spec):
@@ -354,20 +391,28 @@ def bring_up(
         return _go_on(pod, spec, container, mine, rule, facts, now)
     if container.state.dead and not restarts(pod, spec, container, mine):
         return Decision(mine)
-    return _start(pod.policy_of(spec), container, mine, now)
+    return _start(pod.policy_of(spec), container, mine, memory.troubles.get(spec.name), now)
 
 
 def _limits(
-    pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory
+    pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, facts: Facts
 ) -> UpdateContainer | None:
-    """Return the update that gives a container its limits, once a life: it is started with those of its creation."""
+    """Return the update that gives a container its limits: it is started with those of its creation.
+
+    Once a life, and again when somebody changed them by hand.
+    """
     mark = resources_of(container_digest(pod, spec))
     had = resources_of(container.label(DIGEST_LABEL))
     if mine.limited and mine.limited[0] == container.incarnation:
         had = mine.limited[1]
-    if had == mark:
+    changed, want = facts.limits.get(container.id), limits_of(spec.resources)
+    if had != mark:
+        why = "changed: resources"
+    elif changed is not None and not same(want, changed):
+        why = f"its limits were changed by hand: {difference(want, changed)}"
+    else:
         return None
-    return UpdateContainer(container.id, spec.name, spec.resources, container.pid, mark, "changed: resources")
+    return UpdateContainer(container.id, spec.name, spec.resources, container.pid, mark, why)
 
 
 def _go_on(
@@ -392,7 +437,7 @@ def _go_on(
         action, wake_at = hook
         waiting = ("PostStartHook", "its postStart hook runs")
         return Decision(mine, (action,) if action else (), waiting, wake_at)
-    update = _limits(pod, spec, container, mine)
+    update = _limits(pod, spec, container, mine, facts)
     if update and container.state is ContainerState.RUNNING:
         return Decision(mine, (update,), ("Updating", update.why))
     wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None

@@ -37,6 +37,7 @@ class Draft:
     def take(self, name: str, decision: Decision) -> Decision:
         """Take a decision over, or the wait for its next try when Podman refused it; return what was taken."""
         trouble = troubles.active(self.memory.troubles, name, self.now)
+        decision = containers.in_earnest(decision, self.memory.troubles.get(name), self.now)
         decision = containers.held_back(decision, self.of(name), trouble)
         self.memories[name] = decision.memory
         self.actions += decision.actions

@@ -11,6 +11,11 @@ from podsupd.model.spec import PodSpec
 DEADLINE = "DeadlineExceeded"
 
 
+def _mark(want: PodSpec, memory: PodMemory) -> str:
+    """Name what an end is the end of: all that the manifest says, or a run of a CronJob."""
+    return specs.wish(want) if memory.cron is None else f"run {memory.cron.run}"
+
+
 def observe_deadline(
     want: PodSpec, seen: ObservedPod | None, memory: PodMemory, now: Now
 ) -> tuple[PodMemory, tuple[Note, ...]]:
@@ -19,7 +24,7 @@ def observe_deadline(
         return replace(memory, active=None), ()
     if not naming.infra_running(seen):
         return memory, ()
-    mark, active = specs.wish(want), memory.active
+    mark, active = _mark(want, memory), memory.active
     if active is None or (active.pod_id, active.fingerprint) != (seen.id, mark):
         active = Active(seen.id, mark, now.boottime, now.boot_id)
     elif active.boot_id != now.boot_id:
@@ -50,7 +55,9 @@ def observe_job(
     """Note that a job is done, once; it is another when the file says anything else, or an operator asks for it."""
     if want.job is None:
         return replace(memory, done=None), ()
-    mark = specs.wish(want)
+    if memory.cron and (memory.cron.fresh or memory.cron.run is None):
+        return memory, ()
+    mark = _mark(want, memory)
     asked = any(memory.containers[c.name].start_requested for c in want.containers if c.name in memory.containers)
     if memory.done is not None and memory.done.fingerprint == mark and not asked:
         if memory.done.boot_id != now.boot_id:
@@ -72,6 +79,10 @@ def observe_job(
 
 def remove_at(want: PodSpec, memory: PodMemory) -> float | None:
     """Return the boottime at which a job that is done is removed, None for one that stays."""
-    if want.job is None or want.job.ttl_s is None or memory.done is None:
+    if want.job is None or memory.done is None:
+        return None
+    if want.cron and not (want.cron.keep_succeeded if memory.done.succeeded else want.cron.keep_failed):
+        return memory.done.at
+    if want.job.ttl_s is None:
         return None
     return memory.done.at + want.job.ttl_s

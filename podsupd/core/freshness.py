@@ -4,9 +4,10 @@ An image that moved is an update like any other: what is found here, core.rollou
 is forgotten. Nothing here stops or makes anything.
 """
 
+import math
 from dataclasses import dataclass, replace
 
-from podsupd.core import containers, naming
+from podsupd.core import containers, initializing, naming
 from podsupd.core.backoff import retry_delay, spread
 from podsupd.model.life import ImageCheck
 from podsupd.model.observed import ObservedPod
@@ -14,6 +15,7 @@ from podsupd.model.plan import Action, ContainerMemory, Facts, ImageState, Inten
 from podsupd.model.spec import ContainerSpec, PodSpec
 
 AFTER_BOOT_S = 300.0
+FAILED_AGAIN_S = 600.0
 LOOK_AGAIN_S = 10.0
 FAILED = "ImageCheckFailed"
 SUCCEEDED = "ImageCheckSucceeded"
@@ -59,6 +61,11 @@ def aimed(want: PodSpec, seen: ObservedPod | None, facts: Facts, memory: PodMemo
     )
 
 
+def next_try(want: PodSpec) -> str:
+    """Say what a version that failed has to wait for."""
+    return "the file or an image changes" if want.auto_updated else "the file changes"
+
+
 def images(seen: ObservedPod | None, owner: str) -> dict[str, str]:
     """Return the image ids of a pod's containers, by name."""
     return {name: c.image_id for name, c in naming.by_name(seen, owner).items() if c.image_id} if seen else {}
@@ -75,7 +82,7 @@ def observe(want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Fact
     check = _scheduled(want.name, want.auto_update_s, memory.check, now)
     memory = replace(memory, check=check)
     if check.asked_at is None:
-        if intent.stopped or not _settled(seen, memory):
+        if intent.stopped or not _settled(want, seen, facts, memory):
             return Look(memory)
         if now.boottime < check.due_at:
             return Look(memory, wake_at=check.due_at)
@@ -105,10 +112,12 @@ def _scheduled(pod: str, interval_s: float, check: ImageCheck | None, now: Now) 
     return replace(check, due_at=min(check.due_at, now.boottime + interval_s))
 
 
-def _settled(seen: ObservedPod | None, memory: PodMemory) -> bool:
-    """Say whether a newer image may be looked for: not while a version that can go back is being tried."""
+def _settled(want: PodSpec, seen: ObservedPod | None, facts: Facts, memory: PodMemory) -> bool:
+    """Say whether a newer image may be looked for: of a pod that goes on, and not while a version is being tried."""
     trying = memory.good is not None and memory.rollout is not None and not memory.rollout.late
-    return seen is not None and memory.done is None and not trying
+    if seen is None or trying:
+        return False
+    return not initializing.finished(want, naming.by_name(seen, facts.owner), memory.containers)
 
 
 def _ask(
@@ -136,6 +145,7 @@ def _ask(
         notes = (Note("Warning", FAILED, text),)
     elif check.failed and not failed:
         notes = (Note("Normal", SUCCEEDED, f"newer images of pod {want.name} can be looked for again"),)
-    pause = retry_delay(1, want.auto_update_s or 0.0, want.auto_update_s or 0.0, f"{want.name}/{asked}")
+    interval = min(want.auto_update_s or 0.0, FAILED_AGAIN_S if failed else math.inf)
+    pause = retry_delay(1, interval, interval, f"{want.name}/{asked}")
     done = ImageCheck(now.boottime + pause, now.boot_id, failed=failed)
     return Look(replace(memory, images=found, check=done), notes=notes, wake_at=done.due_at)

@@ -6,9 +6,9 @@ A hook is begun at least once: what a daemon that was killed had begun is begun 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.model.life import HookFact, HookKind, HookRun
+from podsupd.model.life import HookFact, HookKind, HookRun, RestartMark
 from podsupd.model.observed import CONTAINER_LABEL, Incarnation, ObservedContainer
-from podsupd.model.plan import ContainerMemory, Facts, Note, Now, RestartMark, RunHook, Stop
+from podsupd.model.plan import ContainerMemory, Facts, Note, Now, RunHook, Stop
 from podsupd.model.spec import ContainerSpec, Hook, Sleep
 
 # Kubernetes lets a postStart hook take for ever, and the pod with it.

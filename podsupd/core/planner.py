@@ -8,12 +8,14 @@ from dataclasses import replace
 from podsupd.core import (
     bringup,
     containers,
+    cron,
     dependencies,
     ending,
     freshness,
     naming,
     references,
     rollout,
+    stuck,
     teardown,
     troubles,
 )
@@ -67,6 +69,8 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
+    turn = cron.observe(want, intent, seen, facts, memory, now) if want else cron.Turn(memory)
+    memory = turn.memory
     look = freshness.observe(want, intent, seen, facts, memory, now) if want else freshness.Look(memory)
     choice = rollout.choose(want, intent, seen, facts, look.memory, now) if want else None
     if choice:
@@ -80,11 +84,17 @@ def plan(
     if want is not None:
         _observe_end(draft, want, seen, facts, now)
     draft.actions += (*books.calls, *look.actions)
-    draft.notes += look.notes
-    draft.wake(books.wake_at)
-    draft.wake(look.wake_at)
+    draft.notes += (*turn.notes, *look.notes)
+    for wake_at in (books.wake_at, look.wake_at, turn.wake_at):
+        draft.wake(wake_at)
     if want is None:
         return _remove(draft, seen, facts, now)
+    if draft.memory.cron and draft.memory.cron.fresh and seen is not None:
+        return _clear(draft, seen, "its next run begins", facts, now, with_volumes=True)
+    if draft.memory.cron and draft.memory.cron.run is None and seen is None:
+        return draft.plan(turn.coming)
+    if draft.memory.done:
+        draft.why = turn.coming
     return _decide(draft, want, intent, seen, facts, now)
 
 
@@ -101,7 +111,7 @@ def _decide(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod | Non
         return draft.plan(why)
     if seen is None:
         return _create(draft, want, intent, facts, now)
-    replaced = _replaced(want, seen)
+    replaced = _replaced(want, seen) or _infra_stuck(draft, seen, facts)
     if replaced:
         return _replace(draft, want, intent, seen, replaced, facts, now)
     if intent.stopped:
@@ -236,6 +246,20 @@ def _replaced(want: PodSpec, seen: ObservedPod) -> str:
     return ""
 
 
+def _infra_stuck(draft: Draft, seen: ObservedPod, facts: Facts) -> str:
+    """Say that the infra container is past help: Podman removes it with its pod only."""
+    infra, memory = seen.infra, draft.of(INFRA)
+    if infra is None or memory.stuck is None:
+        return ""
+    step = stuck.due(infra, memory, facts, draft.now)
+    if step and step.action is None:
+        draft.memories[INFRA] = memory = step.memory
+        draft.notes.append(step.note)
+    if memory.stuck is None or not {stuck.REMOVE, stuck.FORCE} & set(memory.stuck.done):
+        return ""
+    return stuck.words(infra, memory.stuck, facts)
+
+
 def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
     """Make a changed pod anew, once all its images and the pods that it needs are here."""
     if not intent.stopped:
@@ -274,6 +298,10 @@ def _start_infra(
     draft: Draft, want: PodSpec, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now
 ) -> bool:
     """Have the infra container started; say whether containers may be started after it in the same plan."""
+    held = containers.unstuck(infra, draft.of(INFRA), "the pod's infra container is stuck", facts, now)
+    if held:
+        draft.take(INFRA, held)
+        return False
     noticed = facts.gone.get(infra.id)
     if infra.state.alive and noticed is not None:
         draft.waiting[INFRA] = ("Exiting", "the infra container's process is gone, Podman records it")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from podsupd.core import stopping
 from podsupd.core.backoff import retry_delay
-from podsupd.model.life import HookKind
+from podsupd.model.life import HookKind, Trouble
 from podsupd.model.plan import (
     Action,
     CallWebhook,
@@ -19,7 +19,6 @@ from podsupd.model.plan import (
     RunHook,
     SignalContainer,
     SignalLeftovers,
-    Trouble,
     UpdateContainer,
 )
 
@@ -46,9 +45,12 @@ def refused(memory: PodMemory, action: Action, message: str, now: Now, *, stale:
     """Remember a refusal and its reason; stale: our picture was (a clean-up in progress, an object gone)."""
     key = subject(action)
     before = memory.troubles.get(key)
-    failures = before.failures + 1 if before and before.boot_id == now.boot_id else 1
+    kind = type(action).__name__
+    again = before is not None and (before.boot_id, before.action) == (now.boot_id, kind)
+    failures = before.failures + 1 if before and again else 1
     first, cap = (STALE_FIRST_S, STALE_CAP_S) if stale else (FIRST_S, CAP_S)
-    trouble = Trouble(message, failures, now.boottime + retry_delay(failures, first, cap, message), now.boot_id, reason)
+    retry_at = now.boottime + retry_delay(failures, first, cap, message)
+    trouble = Trouble(message, failures, retry_at, now.boot_id, reason, kind)
     return replace(memory, troubles={**memory.troubles, key: trouble})
 
 

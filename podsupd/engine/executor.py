@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from podsupd.core.limits import limits_of, same
+from podsupd.engine.holders import Holders
 from podsupd.engine.puller import Puller
-from podsupd.errors import CgroupUnavailable, PodmanRejected
+from podsupd.errors import CgroupUnavailable, PodmanRejected, PortTaken
 from podsupd.model.observed import CONTAINER_LABEL, DIGEST_LABEL, OWNER_LABEL, POD_LABEL, SOURCE_LABEL
 from podsupd.model.plan import (
     Action,
@@ -21,12 +23,22 @@ from podsupd.model.plan import (
     SignalLeftovers,
     StartContainer,
     UpdateContainer,
+    WakeMonitor,
 )
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Meter, Runtime, Shelters
+from podsupd.ports import Meter, Monitors, Runtime, Shelters
 
 AT_ONCE = 4
 NAMED = 10  # processes that an event names
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What is done on the host besides Podman."""
+
+    shelters: Shelters
+    monitors: Monitors
+    holders: Holders
 
 
 class Executor:
@@ -39,15 +51,18 @@ class Executor:
         self,
         runtime: Runtime,
         puller: Puller,
-        shelters: Shelters,
+        host: Host,
         meter: Meter,
         owner: str,
+        *,
         announce: Callable[[str, str], None] = lambda _container_id, _signal: None,
         call: Callable[[str, CallWebhook, Callable[[Note], None]], None] = lambda _pod, _action, _tell: None,
     ) -> None:
         self._runtime = runtime
         self._puller = puller
-        self._shelters = shelters
+        self._shelters = host.shelters
+        self._monitors = host.monitors
+        self._holders = host.holders
         self._meter = meter
         self._owner = owner
         self._announce = announce
@@ -80,6 +95,8 @@ class Executor:
                 self._call(pod, action, tell)
             case RemoveShelter(container_id=container_id):
                 await self._shelters.remove(container_id)
+            case WakeMonitor(container_id=container_id, pid=pid):
+                self._monitors.wake(pid, container_id)
             case CreatePod(spec=spec, digest=digest):
                 async with self._slots:
                     await self._runtime.create_pod(action, self._labels(spec, digest))
@@ -130,9 +147,12 @@ class Executor:
     async def _handle(self, action: StartContainer | UpdateContainer | RemoveContainer) -> None:
         match action:
             case StartContainer(container_id=container_id):
-                await self._runtime.start_container(container_id)
-            case RemoveContainer(container_id=container_id):
-                await self._runtime.remove_container(container_id)
+                try:
+                    await self._runtime.start_container(container_id)
+                except PortTaken as error:
+                    raise await self._holders.explain(error) from error
+            case RemoveContainer(container_id=container_id, force=force):
+                await self._runtime.remove_container(container_id, force=force)
             case UpdateContainer(container_id=container_id, resources=resources):
                 await self._runtime.update_container(container_id, resources)
                 # Podman says yes to what it passes over.
@@ -169,9 +189,12 @@ def told(action: Action) -> Note | None:
         case StartContainer(container=name):
             return Note("Normal", "Started", f"started container {name}", name)
         case UpdateContainer(container=name):
-            return Note("Normal", "Updated", f"updated the limits of container {name} in place", name)
-        case RemoveContainer(container=name):
-            return Note("Normal", "Removed", f"removed container {name}: {action.why}", name)
+            return Note("Normal", "Updated", f"updated the limits of container {name} in place: {action.why}", name)
+        case RemoveContainer(container=name, force=force):
+            how = " by force" if force else ""
+            return Note(
+                "Warning" if force else "Normal", "Removed", f"removed container {name}{how}: {action.why}", name
+            )
         case RemovePod():
             return Note("Normal", "Removed", f"removed the pod: {action.why}")
         case _:

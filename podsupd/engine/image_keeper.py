@@ -14,13 +14,16 @@ from podsupd.engine.events import EventLog
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.tasks import pause
 from podsupd.errors import PodmanConflict, PodmanError, PodmanRejected, StateUnavailable
-from podsupd.model.images import Removal
+from podsupd.model.images import LocalImage, Removal
 from podsupd.model.plan import Note
 from podsupd.model.references import Login
 from podsupd.model.settings import ImageSettings
 from podsupd.ports import Clock, Meter, Runtime, State
 
 logger = log.get("images")
+
+LISTS = 4
+LIST_AGAIN_S = 0.25
 
 
 def needs_of(fleet: Fleet) -> Needs | None:
@@ -61,6 +64,7 @@ class ImageKeeper:
         self._needs = needs
         self._since: dict[str, float] = {}
         self._trouble = ""
+        self._never = asyncio.Event()
 
     async def pull(self, reference: str, login: Login | None) -> AsyncIterator[str]:
         """Pull an image as the runtime does, and note it as ours when it was not here before."""
@@ -89,10 +93,12 @@ class ImageKeeper:
         needs = self._needs()
         if needs is None:
             return
-        images = await self._runtime.images()
-        here = {image.id for image in images}
-        if not self._pulled.keys() <= here:
-            self._pulled = {image: name for image, name in self._pulled.items() if image in here}
+        known = set(self._pulled)
+        images = await self._list()
+        # What a pull brought while the list was made may not be in it.
+        gone = known - {image.id for image in images}
+        if gone:
+            self._pulled = {image: name for image, name in self._pulled.items() if image not in gone}
             await self._save()
         named = [await self._runtime.image_id(name) for name in sorted(needs.names)]
         used = needs.ids | {image for image in named if image}
@@ -119,10 +125,20 @@ class ImageKeeper:
         text = f"removed image {name} ({image.id[:12]}, {image.size / 1e6:.1f} MB): {removal.message}"
         self._events.note("", Note("Normal", "ImageRemoved", text))
 
+    async def _list(self) -> tuple[LocalImage, ...]:
+        """List the images; Podman refuses that in a moment in which somebody removes one (4.3.1)."""
+        for _ in range(LISTS - 1):
+            try:
+                return await self._runtime.images()
+            except PodmanRejected:
+                await pause(self._never, LIST_AGAIN_S)
+        return await self._runtime.images()
+
     async def _ids(self) -> frozenset[str] | None:
         try:
-            return frozenset(image.id for image in await self._runtime.images())
-        except PodmanError:
+            return frozenset(image.id for image in await self._list())
+        except PodmanError as error:
+            logger.warning("what is pulled now will not be taken for ours", error=str(error))
             return None
 
     async def _claim(self, reference: str, before: frozenset[str]) -> None:

@@ -1,6 +1,7 @@
 """One place where a libpod call is made, timed, counted and its failures become podsupd's errors."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from podsupd.errors import (
     PodmanNotFound,
     PodmanRejected,
     PodmanUnavailable,
+    PortTaken,
 )
 from podsupd.ports import Meter
 
@@ -42,6 +44,10 @@ _CONFLICTS = (
     "that name is already in use",
     "volume is being used",
 )
+
+# The kernel's EADDRINUSE; conmon or rootlessport listens on the host's port.
+_TAKEN = "address already in use"
+_LISTENED = re.compile(r"listen (tcp|udp)[46]? \S*?:(\d+)", re.IGNORECASE)
 
 HTTP_NOT_MODIFIED = 304
 HTTP_BAD_REQUEST = 400
@@ -222,6 +228,8 @@ def error_of(what: str, cause: str, message: str, status: int) -> PodmanError:
     words = f"{cause}\n{message}"
     if status == HTTP_NOT_FOUND or cause in _GONE:
         return PodmanNotFound(text)
+    if _TAKEN in words:
+        return PortTaken(text, tuple((m[1].upper(), int(m[2])) for m in _LISTENED.finditer(message)))
     if status == HTTP_CONFLICT or any(sentinel in words for sentinel in _CONFLICTS):
         return PodmanConflict(text)
     if status >= HTTP_SERVER_ERROR and not cause:

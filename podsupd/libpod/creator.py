@@ -7,9 +7,10 @@ from urllib.parse import quote
 from podsupd import log
 from podsupd.core import files, references
 from podsupd.core.environment import environment, expand
-from podsupd.errors import ConfigRejected, PodmanRejected
+from podsupd.errors import ConfigRejected, PodmanConflict, PodmanRejected
 from podsupd.libpod import creation, facts, hostpath, mounts, security
 from podsupd.libpod.connection import Call, Connection
+from podsupd.libpod.leftovers import Leftovers
 from podsupd.libpod.mounts import Ground
 from podsupd.model.observed import POD_IP_LABEL
 from podsupd.model.plan import CreateContainer
@@ -27,6 +28,7 @@ class Creator:
         """files_root: where podsupd keeps the files that it makes for pods; empty for none."""
         self._podman = podman
         self._files = files_root
+        self._leftovers = Leftovers(podman)
 
     async def container(self, action: CreateContainer, labels: Mapping[str, str]) -> str:
         """Create, not start, a container and the volumes that it mounts; return its id."""
@@ -45,7 +47,14 @@ class Creator:
             labels = {**labels, POD_IP_LABEL: known.pod_ips[0]}
         body = creation.container_body(action, labels, Ground(known, image_user, sources, message))
         call = Call("create_container", what, "POST", "containers/create", body=body)
-        made = await self._podman.get(call, dict)
+        try:
+            made = await self._podman.get(call, dict)
+        except PodmanConflict as error:
+            if await self._leftovers.clear(action.container.runtime_name, action.container.reference):
+                raise PodmanConflict(
+                    f"{error}: removed what a killed Podman had left of it, and trying again"
+                ) from error
+            raise
         for warning in made.get("Warnings") or ():
             # What the host's cgroups cannot, Podman leaves out and says so here.
             logger.warning("container made with less than was asked", container=action.container.name, reason=warning)

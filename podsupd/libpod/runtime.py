@@ -129,7 +129,11 @@ class LibpodRuntime:
                 fresh[line["Id"]] = kept
                 continue
             call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")
-            inspected = await self._podman.find(call, dict)
+            try:
+                inspected = await self._podman.find(call, dict)
+            except PodmanRejected as error:
+                # Its storage is gone, as after a `podman rm` that was killed: Podman lists it, and has no more of it.
+                key, inspected = None, shapes.inspect_of_line(line, str(error))
             if inspected is not None:
                 fresh[line["Id"]] = (key, inspected)
         self._looks.put(name, Look(look.pod, fresh))
@@ -215,11 +219,17 @@ class LibpodRuntime:
         path = f"containers/{container_id}/update"
         await self._podman.request(Call("update", what, "POST", path, body=creation.update_body(resources)))
 
-    async def remove_container(self, container_id: str) -> None:
-        """Remove it with its anonymous volumes; gone already is success, PodmanConflict while it runs."""
+    async def remove_container(self, container_id: str, *, force: bool = False) -> None:
+        """Remove it with its anonymous volumes; gone already is success, PodmanConflict while it runs.
+
+        force: kill it and remove it, whatever Podman takes it for; the volumes stay.
+        """
         what = f"remove container {container_id[:SHORT_ID]}"
         # `volumes`: `v` is the Docker endpoint's name for it, and without effect here.
         query = {"force": "false", "volumes": "true"}
+        if force:
+            what = f"remove container {container_id[:SHORT_ID]} by force"
+            query = {"force": "true", "timeout": "0", "volumes": "false"}
         body = await self._podman.request(
             Call("remove", what, "DELETE", f"containers/{container_id}", query), gone_ok=True
         )

@@ -81,7 +81,19 @@ def observed_container(doc: Json) -> ObservedContainer:
         cgroup_path=now.get("CgroupPath") or "",
         oci_runtime=doc.get("OCIRuntime") or "",
         oci_config_path=doc.get("OCIConfigPath") or "",
+        monitor_pid=now.get("ConmonPid") or 0,
     )
+
+
+def inspect_of_line(line: Json, why: str) -> dict[str, Any]:
+    """Return what a line of the list tells of a container that Podman cannot inspect: half removed, or unknown."""
+    half_removed = state(line.get("State") or "") is ContainerState.REMOVING
+    return {
+        "Id": line["Id"],
+        "Name": line["Name"],
+        "State": {"Status": "removing" if half_removed else "unknown", "Error": why},
+        "Config": {"Labels": line.get("Labels") or {}},
+    }
 
 
 def pod_ips(infra: Json) -> tuple[str, ...]:

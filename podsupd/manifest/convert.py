@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from podsupd.manifest import schema, signal_schema
+from podsupd.manifest import schedules, schema, signal_schema, workloads
 from podsupd.manifest.convert_security import network, pod_security, security
 from podsupd.manifest.convert_volumes import mount, volume
 from podsupd.manifest.env_schema import EnvFromSource, EnvVar
@@ -249,9 +249,9 @@ def with_job(spec: PodSpec, workload: Mapping[str, Any]) -> PodSpec:
 
     A Job with restartPolicy Never makes a new pod for each try: here the containers are made anew.
     """
-    if workload["kind"] != "Job":
+    if workload["kind"] not in {"Job", "CronJob"}:
         return spec
-    rules = workload["spec"]
+    rules = workloads.rules_of(workload)
     ttl, limit = rules.get("ttlSecondsAfterFinished"), rules.get("backoffLimit")
     deadlines = [d for d in (spec.active_deadline_s, rules.get("activeDeadlineSeconds")) if d]
     afresh = spec.restart_policy is RestartPolicy.NEVER
@@ -260,6 +260,7 @@ def with_job(spec: PodSpec, workload: Mapping[str, Any]) -> PodSpec:
         job=JobSpec(JobSpec().backoff_limit if limit is None else limit, None if ttl is None else float(ttl)),
         active_deadline_s=min(map(float, deadlines), default=None),
         restart_policy=RestartPolicy.ON_FAILURE,
+        cron=schedules.cron_of(workload) if workload["kind"] == "CronJob" else None,
         backoff=replace(
             spec.backoff,
             reset_s=_NEVER_S,  # a Job's failures are counted, however far apart they are

@@ -185,9 +185,12 @@ def _auto_updates(pods: list[PodSpec], policies: list[_Declared], report: Report
     """Check that there is an image to look up where that is asked for."""
     by_name = {policy.name: policy.document for policy in policies}
     for pod in pods:
+        if pod.cron and pod.update and pod.auto_update_s is None:
+            text = "the runs of a CronJob have nothing to go back to: remove it"
+            report.error(by_name[pod.name], ("spec", "update"), text)
         if pod.auto_update_s is None or (pod.auto_updated and not pod.job):
             continue
         message = "no container has an image to look up: set imagePullPolicy: Always where the tag may move"
         if pod.job:
-            message = "a Job has its work to do once, with the image that it began with: remove it"
+            message = "a job has its work to do once, with the image that it began with: remove it"
         report.error(by_name[pod.name], ("spec", "autoUpdate"), message)

@@ -105,7 +105,7 @@ _POD_SPEC = {
     **_later("ephemeralContainers:EphemeralContainer*", "use podman exec to look into a pod"),
     **_supported("hostNetwork hostPID hostIPC hostname hostnameOverride subdomain setHostnameAsFQDN"),
     **_supported("hostAliases:HostAlias* dnsPolicy dnsConfig:PodDNSConfig securityContext:PodSecurityContext"),
-    **_later("hostUsers", "set userns in Podman's containers.conf", True),
+    **_later("hostUsers", "use runAsUser: pods made by Podman's API get no user namespace of their own", True),
     **_later("resourceClaims:PodResourceClaim*", _REMOVE),
     **_later("resources:ResourceRequirements", "set resources on each container", {}),
     **_later("runtimeClassName", "Podman's containers.conf chooses the runtime"),
@@ -290,6 +290,15 @@ TABLE: dict[str, dict[str, Field]] = {
         **_later("suspend", "use podsupd stop", False),
         **_later("managedBy", _REMOVE),
     },
+    "CronJob": _workload("CronJob"),
+    "CronJobSpec": _supported(
+        "schedule timeZone concurrencyPolicy suspend startingDeadlineSeconds successfulJobsHistoryLimit "
+        "failedJobsHistoryLimit jobTemplate:JobTemplateSpec"
+    ),
+    "JobTemplateSpec": {
+        **_supported("spec:JobSpec"),
+        **_ignored("metadata:ObjectMeta", "the one pod has the metadata of its template"),
+    },
     "PodPolicy": _supported("apiVersion kind metadata:PolicyMeta spec:PodPolicySpec"),
     "PolicyMeta": _supported("name namespace labels annotations"),
     "PodPolicySpec": _POLICY_SPEC,
@@ -416,6 +425,7 @@ ROOTS = {
     "Deployment": "apps/v1",
     "DaemonSet": "apps/v1",
     "Job": "batch/v1",
+    "CronJob": "batch/v1",
 }
 """The supported kinds, which are also names of types in the table, and their apiVersion."""
 
@@ -425,7 +435,6 @@ _OTHER_KINDS = {
         "PodTemplate ReplicationController ResourceQuota Service ServiceAccount"
     ),
     "apps/v1": "ReplicaSet StatefulSet ControllerRevision",
-    "batch/v1": "CronJob",
     "networking.k8s.io/v1": "Ingress IngressClass NetworkPolicy",
 }
 _WAYS_OUT = {
@@ -433,7 +442,7 @@ _WAYS_OUT = {
     "Ingress": "publish ports with hostPort",
     "List": "write each of its items as a document of its own",
 } | dict.fromkeys(
-    ["ReplicaSet", "StatefulSet", "CronJob", "ReplicationController", "PodTemplate"],
+    ["ReplicaSet", "StatefulSet", "ReplicationController", "PodTemplate"],
     "write its template as a Pod with a metadata.name",
 )
 OTHER_KINDS: dict[str, str] = {

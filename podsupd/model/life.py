@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
+from podsupd.model.spec import Ladder
 
 
 class HookKind(StrEnum):
@@ -32,6 +33,71 @@ class HookRun:
     began_at: float
     boot_id: str
     done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A life of a container in a state that it does not leave: of this kind since this boottime.
+
+    done: the steps that were taken against it, the last one at ``at``. told: that none of them helped.
+    """
+
+    kind: str
+    incarnation: Incarnation
+    since: float
+    boot_id: str
+    done: tuple[str, ...] = ()
+    at: float = 0.0
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestartMark:
+    """This incarnation has to go and come again. counts: as a failure, for the back-off.
+
+    grace_s: of the stop, from the probe that asked for it; None: the pod's.
+    """
+
+    incarnation: Incarnation
+    reason: str
+    message: str
+    counts: bool
+    grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LadderMemory:
+    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
+
+    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
+    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
+    step was handed over. Saved as False before: one that was lost between is called again rather than never.
+    """
+
+    ladder: Ladder
+    taken: int
+    at: float
+    boot_id: str
+    incarnation: Incarnation
+    message: str = ""
+    failing: bool = True
+    passing_since: float | None = None
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at.
+
+    reason: Kubernetes' word for it where the refusal has one of its own. failures: in a row, of this kind of action.
+    """
+
+    message: str
+    failures: int
+    retry_at: float
+    boot_id: str
+    reason: str = ""
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +163,19 @@ class Active:
     since: float
     boot_id: str
     expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CronRun:
+    """Where a CronJob stands. Times are epoch seconds of its schedule, not of the moment at which a run began.
+
+    since: of the newest run that was begun or given up; before the first, when the job was first seen. run: of the run
+    in force, None before the first. fresh: what the one before it left is still to be removed.
+    """
+
+    since: float
+    run: float | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class PortHolder:
+    """A process that holds a port of the host. container_id: of which container it is, or holds it for; or empty."""
+
+    pid: int
+    command: str
+    container_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HostAlias:
     """A line of /etc/hosts."""
 

@@ -37,6 +37,14 @@ class ContainerState(StrEnum):
         return self in {ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING}
 
 
+class MonitorState(StrEnum):
+    """conmon, which records how a container ends: it runs, was stopped by a signal, or is not there any more."""
+
+    RUNS = "runs"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Incarnation:
     """One life of a container: a restart in place keeps the id, so the start time is part of the key.
@@ -50,7 +58,10 @@ class Incarnation:
 
 @dataclass(frozen=True, slots=True)
 class ObservedContainer:
-    """A container, from inspect. Times are epoch seconds (0.0: never); pid is the host's, 0 when not running."""
+    """A container, from inspect. Times are epoch seconds (0.0: never); pid is the host's, 0 when not running.
+
+    monitor_pid: of its conmon, 0 where Podman does not tell.
+    """
 
     id: str
     name: str
@@ -70,6 +81,7 @@ class ObservedContainer:
     cgroup_path: str = ""
     oci_runtime: str = ""
     oci_config_path: str = ""
+    monitor_pid: int = 0
 
     @property
     def incarnation(self) -> Incarnation:

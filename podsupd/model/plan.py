@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.life import (
     Active,
+    CronRun,
     Done,
     Failed,
     Good,
@@ -13,12 +14,17 @@ from podsupd.model.life import (
     HookKind,
     HookRun,
     ImageCheck,
+    LadderMemory,
+    RestartMark,
     Rollout,
+    Stuck,
     Transition,
+    Trouble,
 )
-from podsupd.model.observed import Incarnation
+from podsupd.model.limits import Limits
+from podsupd.model.observed import Incarnation, MonitorState
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
+from podsupd.model.spec import ContainerSpec, Hook, PodSpec, Resources, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,9 @@ class Facts:
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
+    monitors: container id -> how its conmon is, of those whose exit is not recorded. limits: container id -> what the
+    kernel enforces, of those where somebody changed it.
+    wall: epoch seconds, for the schedules of CronJobs and for nothing else.
     """
 
     owner: str
@@ -106,6 +115,9 @@ class Facts:
     after: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
+    monitors: Mapping[str, MonitorState] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    wall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +203,21 @@ class RemoveShelter:
 
 @dataclass(frozen=True, slots=True)
 class RemoveContainer:
-    """Remove a dead or never started container."""
+    """Remove a dead or never started container; force: whatever Podman takes it for, and its processes with it."""
 
     container_id: str
     container: str
+    why: str = ""
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WakeMonitor:
+    """Let a container's conmon go on that was stopped by a signal; pid: the host's."""
+
+    container_id: str
+    container: str
+    pid: int
     why: str = ""
 
 
@@ -253,6 +276,7 @@ Action = (
     | SignalLeftovers
     | RemoveShelter
     | RemoveContainer
+    | WakeMonitor
     | PullImage
     | RunHook
     | UpdateContainer
@@ -279,20 +303,6 @@ class Stop:
     step: int = 0
     sheltered: bool = False
     signals_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RestartMark:
-    """This incarnation has to go and come again. counts: as a failure, for the back-off.
-
-    grace_s: of the stop, from the probe that asked for it; None: the pod's.
-    """
-
-    incarnation: Incarnation
-    reason: str
-    message: str
-    counts: bool
-    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +341,7 @@ class ContainerMemory:
     its place among the pod's sidecars, None for any other container. sandbox: the life of the infra container in which
     current was first seen.
     limited: the life whose limits were set in place, and the digest of the resources that they were set to.
+    remade: one that could not be started was made anew for that, and none has run since.
     """
 
     failures: int = 0
@@ -354,40 +365,8 @@ class ContainerMemory:
     post_start: HookRun | None = None
     pre_stop: Hook | None = None
     limited: tuple[Incarnation, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Podman refused an action on a subject (container name, or empty for the pod): next try not before retry_at.
-
-    reason: Kubernetes' word for it where the refusal has one of its own.
-    """
-
-    message: str
-    failures: int
-    retry_at: float
-    boot_id: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LadderMemory:
-    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
-
-    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
-    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
-    step was handed over. Saved as False before: one that was lost between is called again rather than never.
-    """
-
-    ladder: Ladder
-    taken: int
-    at: float
-    boot_id: str
-    incarnation: Incarnation
-    message: str = ""
-    failing: bool = True
-    passing_since: float | None = None
-    sent: bool = True
+    stuck: Stuck | None = None
+    remade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +377,7 @@ class PodMemory:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
-    looked up at an interval.
+    looked up at an interval. cron: of a CronJob.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -416,6 +395,7 @@ class PodMemory:
     conditions: Mapping[str, Transition] = field(default_factory=dict)
     images: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     check: ImageCheck | None = None
+    cron: CronRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,12 +304,30 @@ class JobSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CronSpec:
+    """When a job is run again: a cron expression of five fields, in a time zone of the tz database.
+
+    deadline_s: how late a run may begin, None for however late. replace: a run that is due ends the one that goes on;
+    else it waits for its end. keep_succeeded, keep_failed: whether the pod of the last run stays until the next.
+    """
+
+    schedule: str
+    time_zone: str = "UTC"
+    suspend: bool = False
+    deadline_s: float | None = None
+    replace: bool = False
+    keep_succeeded: bool = True
+    keep_failed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PodSpec:
     """A pod as desired. probes are the PodPolicy's; the containers carry their own.
 
     objects: the ConfigMaps, Secrets and claims that it refers to, as far as the directory has them.
     after: pods that have to be Ready, or to have succeeded, before this one is started. update: None takes a changed
     spec as it is. active_deadline_s: for how long the pod may run. job: None for a pod that is to run on.
+    cron: when the job is run; None: at once, and once.
     auto_update_s: how far apart its images are looked up in their registries, None for never; then update is not None.
     """
 
@@ -337,6 +355,7 @@ class PodSpec:
     active_deadline_s: float | None = None
     job: JobSpec | None = None
     auto_update_s: float | None = None
+    cron: CronSpec | None = None
 
     @property
     def every(self) -> tuple[ContainerSpec, ...]:

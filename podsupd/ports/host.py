@@ -5,6 +5,8 @@ from typing import Protocol
 
 from podsupd.model.desired import DirectoryScan
 from podsupd.model.limits import Limits
+from podsupd.model.network import PortHolder
+from podsupd.model.observed import MonitorState
 from podsupd.model.plan import Now
 from podsupd.model.processes import Member, ProcessCount, ProcessRecords
 from podsupd.model.sending import Addressee, Dispatch
@@ -40,6 +42,26 @@ class Processes(Protocol):
 
     def watch(self, pid: int, on_exit: Callable[[], None]) -> Callable[[], None] | None:
         """Call on_exit once when the process is gone; returns a cancel, or None when it is gone already."""
+        ...
+
+
+class Monitors(Protocol):
+    """The conmons of containers; neither blocks."""
+
+    def state(self, pid: int, container_id: str) -> MonitorState | None:
+        """Say how a container's conmon is, whose host pid Podman tells; None when that is not known (pid 0)."""
+        ...
+
+    def wake(self, pid: int, container_id: str) -> bool:
+        """Let it go on when it was stopped by a signal; False when it is gone."""
+        ...
+
+
+class Listeners(Protocol):
+    """Sockets of the host."""
+
+    def holders(self, protocol: str, port: int) -> tuple[PortHolder, ...]:
+        """Return who holds a port (TCP or UDP); none when nobody is seen to. Blocks: it reads all of /proc."""
         ...
 
 
@@ -85,6 +107,13 @@ class Shelters(Protocol):
 
         Nobody gets the same signal of the same step twice, but for SIGKILL. Returns those who got it first now, as
         ``command (pid N)``.
+        """
+        ...
+
+    async def enforced(self, lives: Mapping[str, int]) -> Mapping[str, Limits]:
+        """Return what the kernel enforces on containers that run, given with their first process' host pid.
+
+        Those of which it does not tell are left out. Cheap: it is asked at every relist.
         """
         ...
 

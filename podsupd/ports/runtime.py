@@ -53,8 +53,11 @@ class Runtime(Protocol):
         """Set all limits of a container that runs; a restart may lose them."""
         ...
 
-    async def remove_container(self, container_id: str) -> None:
-        """Remove a container that is not running, with its anonymous volumes; gone already is success."""
+    async def remove_container(self, container_id: str, *, force: bool = False) -> None:
+        """Remove a container that is not running, with its anonymous volumes; gone already is success.
+
+        force: whatever it does or Podman takes it for; then the volumes stay.
+        """
         ...
 
     async def remove_pod(self, pod_id: str) -> None:

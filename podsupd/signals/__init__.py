@@ -5,7 +5,9 @@ never trusted across an await without its start time: PIDs are reused.
 """
 
 from podsupd.signals.cgroups import Shelters
+from podsupd.signals.listeners import Listeners
 from podsupd.signals.look import ProcLook
+from podsupd.signals.monitors import Monitors
 from podsupd.signals.pidfd import PidfdWatcher
 from podsupd.signals.proc import process_start_time
 from podsupd.signals.processes import HostProcesses
@@ -14,6 +16,8 @@ from podsupd.signals.tracefs import TracefsTracer
 
 __all__ = [
     "HostProcesses",
+    "Listeners",
+    "Monitors",
     "PidfdSender",
     "PidfdWatcher",
     "ProcLook",

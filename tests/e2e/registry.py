@@ -61,21 +61,20 @@ http: {{addr: "127.0.0.1:{self.port}"}}
             end(self._process)
             self._process = None
 
-    def push(self, name: str, marker: str) -> str:
-        """Push a busybox image with a label and a variable of its own, keep no local copy, and return its reference."""
-        reference, local = f"{self.host}/{name}", f"localhost/made-{name}"
+    def build(self, name: str, marker: str) -> str:
+        """Build a busybox image with a label and a variable of its own under a name of this host; return its id."""
         recipe = self._root / "Containerfile"
         lines = ("FROM docker.io/library/busybox:latest", f"LABEL {self.label} marker={marker}", f"ENV MARKER={marker}")
         recipe.write_text("\n".join(lines))
-        podman("build", "-q", "--pull=never", "-t", local, "-f", str(recipe), str(self._root))
+        return podman("build", "-q", "--pull=never", "-t", name, "-f", str(recipe), str(self._root))
+
+    def push(self, name: str, marker: str) -> str:
+        """Push such an image, keep no local copy, and return its reference."""
+        reference, local = f"{self.host}/{name}", f"localhost/made-{name}"
+        self.build(local, marker)
         podman("push", "-q", "--tls-verify=false", *self._as, local, f"docker://{reference}")
         podman("rmi", "-f", local)
         return reference
-
-    def pulled_by_hand(self, name: str) -> str:
-        """Push an image and pull it as an operator does; return its id."""
-        reference = self.push(name, "theirs")
-        return podman("pull", "-q", "--tls-verify=false", reference).splitlines()[-1]
 
 
 class PodmanService:

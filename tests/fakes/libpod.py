@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.objects import Doc, Objects, now
+from tests.fakes.objects import BUSYBOX, Doc, Objects, now
 
 # What these do by default does not end a process.
 HARMLESS = {"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"}
@@ -48,6 +48,7 @@ class FakeLibpod(Objects):
 
     calls: every (operation, object) answered or failed; done: those carried out. Faults: ``fail``, ``die``,
     ``revive``; events: ``crash``.
+    queries: of the removals of containers, in order.
     run: what an exec does, (name, command) -> (exit code, stdout, stderr), or None to never end.
     """
 
@@ -58,8 +59,11 @@ class FakeLibpod(Objects):
         self.updates: list[tuple[str, dict[str, Any]]] = []
         self.done: list[tuple[str, str]] = []
         self.faults: dict[str, Fault] = {}
+        self.queries: list[Doc] = []
         self.logins: list[str] = []
         self.warnings: list[str] = []
+        self.storage: dict[str, str] = {}
+        self.storage_command = "storage"
         self.run: Callable[[str, list[str]], tuple[int, str, str] | None] = lambda _name, _command: (0, "", "")
         self._execs: dict[str, Doc] = {}
         self._runner: web.AppRunner | None = None
@@ -186,6 +190,12 @@ class FakeLibpod(Objects):
             }  # fmt: skip
 
         lines = [line(doc) for doc in self.containers.values()]
+        if request.query.get("external"):
+            lines += [
+                {**template, "Id": storage, "Names": [name], "Pod": "", "PodName": "", "Image": BUSYBOX,
+                 "State": "storage", "Command": [self.storage_command]}
+                for name, storage in self.storage.items()
+            ]  # fmt: skip
         return web.json_response([n for n in lines if wanted is None or n["PodName"] in wanted])
 
     async def _create_pod(self, request: web.Request) -> web.Response:
@@ -231,7 +241,7 @@ class FakeLibpod(Objects):
             pod = self._find(self.pods, body["pod"]) if "pod" in body else None
         except LookupError as error:
             raise LookupError({**error.args[0], "response": 500}) from error
-        if any(c["Name"] == body["name"] for c in self.containers.values()):
+        if body["name"] in self.storage or any(c["Name"] == body["name"] for c in self.containers.values()):
             raise self._no("container_exists")
         image = self.image(body["image"])
         if image is None:
@@ -272,8 +282,13 @@ class FakeLibpod(Objects):
         return web.json_response(request.match_info["name"], status=201)
 
     async def _remove_container(self, request: web.Request) -> web.Response:
+        for name, storage in list(self.storage.items()):
+            if storage == request.match_info["name"]:
+                del self.storage[name]
+                return web.json_response([{"Id": storage, "RawInput": ""}])
         doc = self._find(self.containers, request.match_info["name"])
-        if doc["State"]["Running"]:
+        self.queries.append(dict(request.query))
+        if doc["State"]["Running"] and request.query["force"] != "true":
             raise self._no("container_running_removed")
         del self.containers[doc["Id"]]
         self._tell("container", "remove", doc["Id"], {"name": doc["Name"], "podId": ""})

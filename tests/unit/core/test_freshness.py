@@ -67,6 +67,7 @@ def test_an_image_that_moved_is_pulled_first_and_proves_itself() -> None:
     assert kinds(world)[:2] == ["PullImage", "SignalContainer"]
     assert made(world) == ["id-new"]
     assert reasons(world) == ["Updating"]
+    assert "pod p is updated: web to nginx (id-new)" in [n.message for n in world.notes]
     say(world, passing=True)
     pass_time(world, 11)
     assert reasons(world) == ["Updating", "UpdateSucceeded"]
@@ -86,6 +87,8 @@ def test_a_digest_that_failed_is_tried_again_only_when_it_moved_on() -> None:
     world.settle()
     assert reasons(world) == ["Updating", "RolledBack"]
     assert made(world) == ["id-bad", "id-nginx"]
+    (said,) = [c.message for c in world.status().conditions if c.type == "Progressing"]
+    assert said.endswith("the last good version is in force until the file or an image changes")
     world.done.clear()
     pass_time(world, 3000)
     world.crash("web")
@@ -144,6 +147,16 @@ def test_offline_nothing_happens_and_it_is_said_once() -> None:
     assert notes(world) == ["ImageCheckFailed", "ImageCheckSucceeded"]
     (said,) = [c for c in world.status().conditions if c.type == "ImagesChecked"]
     assert said.status == "True"
+
+
+def test_a_registry_that_was_away_is_asked_again_before_the_day_is_over() -> None:
+    """One look in a bad moment does not put an update off for a whole interval."""
+    world = proved(watched(interval_s=DAY))
+    world.registry["nginx"] = AWAY
+    pass_time(world, DAY)
+    world.registry["nginx"] = "id-new"
+    pass_time(world, 601)
+    assert made(world)[:1] == ["id-new"]
 
 
 def test_one_registry_away_does_not_hold_up_the_other() -> None:
@@ -228,6 +241,16 @@ def test_what_is_stopped_or_being_updated_is_not_looked_up() -> None:
     pass_time(world, 21)
     pass_time(world, 39)
     assert pulls(world) == ["nginx"]
+
+
+def test_what_has_ended_is_not_made_anew() -> None:
+    """A pod that did its work once does not do it again because somebody pushed."""
+    world = proved(replace(watched(), restart_policy=RestartPolicy.NEVER))
+    world.crash("web", 0)
+    world.crash("client", 0)
+    world.registry["nginx"] = "id-new"
+    pass_time(world, 500)
+    assert (pulls(world), made(world)) == ([], [])
 
 
 def test_a_first_version_that_never_gets_ready_is_mended_by_a_push() -> None:

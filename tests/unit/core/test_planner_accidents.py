@@ -160,6 +160,18 @@ def test_what_podman_refuses_is_shown_and_tried_again() -> None:
     assert "web" in [a.container.name for a in world.plan().actions if isinstance(a, CreateContainer)]
 
 
+def test_why_a_pods_infra_container_cannot_be_started_is_shown_at_its_containers() -> None:
+    """A port that is taken is what every container of the pod waits for."""
+    world = running()
+    world.kill_infra()
+    start = next(a for a in world.plan().actions if isinstance(a, StartContainer) and not a.container)
+    world.refuse(start, "address already in use; held by nginx")
+    made = world.turn()
+    assert made.waiting["web"] == ("StartPodError", "address already in use; held by nginx")
+    states = {(c.state, c.reason, c.message) for c in world.status().containers}
+    assert states == {("waiting", "StartPodError", "address already in use; held by nginx")}
+
+
 def test_without_durable_state_nothing_is_destroyed() -> None:
     """A full disk stops removals and stops, and nothing else."""
     world = running()

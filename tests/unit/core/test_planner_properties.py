@@ -85,8 +85,10 @@ happenings = st.one_of(
     st.tuples(st.just("daemon"), st.just(0)),
     st.tuples(st.just("codes"), st.integers(-1, 1)),
     st.tuples(st.just("grace"), st.integers(0, 60)),
+    st.tuples(st.just("stick"), st.integers(0, 7)),
     st.tuples(st.just("turn"), st.integers(0, 3)),
 )
+HELD = (ContainerState.RUNNING, ContainerState.STOPPING, ContainerState.REMOVING, ContainerState.UNKNOWN)
 
 
 def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912, PLR0915  one arm per accident
@@ -95,6 +97,11 @@ def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912,
     match kind:
         case "want":
             world.want = WANTS[value]
+        case "stick" if seen and seen.infra and seen.infra.started_at:
+            there = [seen.infra, *seen.containers[:1]]
+            stuck = there[value % len(there)]
+            if stuck.started_at and stuck.id not in world.leftovers:
+                world.stick(stuck.id, HELD[value // 2])
         case "crash" if seen and len(seen.containers) > value and seen.containers[value].state.alive:
             world.die(seen.containers[value].id, value)
         case "remove" if seen and len(seen.containers) > value:

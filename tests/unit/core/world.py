@@ -6,6 +6,7 @@ from podsupd.core.conditions import PodView, derive
 from podsupd.core.planner import plan
 from podsupd.core.rollout import images_needed
 from podsupd.core.stopping import LEAST_S, Rule
+from podsupd.core.stuck import KILL
 from podsupd.core.troubles import refused, succeeded
 from podsupd.model.life import HookFact
 from podsupd.model.observed import (
@@ -19,7 +20,6 @@ from podsupd.model.observed import (
 )
 from podsupd.model.plan import (
     Action,
-    CallWebhook,
     CreateContainer,
     CreatePod,
     Facts,
@@ -58,6 +58,7 @@ from podsupd.model.status import PodStatus
 
 OWNER = "me"
 AWAY = "no route"
+MIDNIGHT = 1795305600.0  # 2026-11-22T00:00Z
 WEB = ContainerSpec(
     "web",
     "web",
@@ -83,8 +84,9 @@ class World:
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
+    wall: what Podman dates starts and ends by.
     hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for. registry: the ids that pulls bring,
-    or AWAY.
+    or AWAY. ahead: how far the wall clock is ahead of now, at midnight when a world begins.
     """
 
     want: PodSpec | None = POD
@@ -92,6 +94,7 @@ class World:
     seen: ObservedPod | None = None
     memory: PodMemory = field(default_factory=PodMemory)
     now: float = 1000.0
+    ahead: float = MIDNIGHT - 1000.0
     boot: str = "boot"
     images: dict[str, ImageFact] = field(
         default_factory=lambda: {
@@ -114,6 +117,7 @@ class World:
     done: list[Action] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     foreign: bool = False
+    wall: float = 1_790_000_000.0
 
     def plan(self) -> Plan:
         """Plan on what is there now."""
@@ -121,7 +125,7 @@ class World:
         if self.want is not None:
             for image in images_needed(self.want, self.seen, self.memory, OWNER):
                 images[image] = self.fact(image)
-        facts = replace(self.facts, images=images, leftovers=dict(self.leftovers))
+        facts = replace(self.facts, images=images, leftovers=dict(self.leftovers), wall=self.now + self.ahead)
         return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
 
     def fact(self, image: str) -> ImageFact:
@@ -172,8 +176,6 @@ class World:
         match action:
             case PullImage(image=image):
                 self.pull(image)
-            case CallWebhook():
-                pass
             case CreatePod(spec=spec, digest=digest):
                 assert self.seen is None, "a second pod of the same name"
                 stamp = self._stamp()
@@ -216,11 +218,13 @@ class World:
                 self.facts = replace(self.facts, hooks={**self.facts.hooks, f"{name}/{kind}": fact})
             case SignalContainer() | SignalLeftovers() | RemoveShelter():
                 self.apply_stop(action)
-            case RemoveContainer(container_id=container_id):
+            case RemoveContainer(container_id=container_id, force=force):
                 assert self.seen is not None
                 assert container_id not in self.leftovers, "removed before what it left behind"
                 self.mine(container_id)
-                assert not self.of(container_id).state.alive, "removed while it runs"
+                assert self.seen.infra is None or container_id != self.seen.infra.id, "Podman refuses that"
+                state = self.of(container_id).state
+                assert force or not (state.alive or state is ContainerState.UNKNOWN), "removed while it runs"
                 kept = tuple(c for c in self.seen.containers if c.id != container_id)
                 self.seen = replace(self.seen, containers=kept)
             case RemovePod():
@@ -250,7 +254,8 @@ class World:
                     self.leftovers[container_id] = self.litter
                 if action.everyone and container_id in self.leftovers and (self.left_obey or signal == "SIGKILL"):
                     self.leftovers[container_id] = 0
-                if self.obeys or signal == "SIGKILL":
+                # Podman finds nobody to signal where its process is gone, and its state stays.
+                if (self.obeys or signal == "SIGKILL") and container_id not in self.facts.gone:
                     self.die(container_id, 137 if signal == "SIGKILL" else 143)
             case SignalLeftovers(signal=signal):
                 assert self.leftovers[container_id] > 0
@@ -269,6 +274,9 @@ class World:
 
     def check_in_time(self, action: SignalContainer | SignalLeftovers) -> None:
         """Assert that nobody is killed before the deadline of the newest wish."""
+        stuck = self.memory.containers[action.container].stuck
+        if stuck and KILL in stuck.done:
+            return
         if action.signal != "SIGKILL" or not any(c.id == action.container_id for c in self.of_all()):
             return
         memory = self.memory.containers[action.container]
@@ -335,13 +343,29 @@ class World:
 
     def _started(self, container: ObservedContainer) -> ObservedContainer:
         stamp = self._stamp()
+        self.facts = replace(self.facts, gone={i: at for i, at in self.facts.gone.items() if i != container.id})
         return replace(
-            container, state=ContainerState.RUNNING, pid=self.made, started_at=stamp, started_epoch=float(self.made)
+            container,
+            state=ContainerState.RUNNING,
+            pid=self.made,
+            started_at=stamp,
+            started_epoch=self.wall + self.made,
         )
 
     def die(self, container_id: str, code: int) -> None:
         """End a container's process with an exit code."""
-        self.change(container_id, lambda c: replace(c, state=ContainerState.EXITED, pid=0, exit_code=code))
+        self.change(
+            container_id,
+            lambda c: replace(
+                c, state=ContainerState.EXITED, pid=0, exit_code=code, finished_epoch=self.wall + self.made
+            ),
+        )
+
+    def stick(self, container_id: str, state: ContainerState) -> None:
+        """Have Podman hold a container in a state that it does not leave; RUNNING: its process is gone all the same."""
+        self.change(container_id, lambda c: replace(c, state=state, pid=c.pid or 1))
+        if state is ContainerState.RUNNING:
+            self.facts = replace(self.facts, gone={**self.facts.gone, container_id: self.now})
 
     def crash(self, name: str, code: int = 1) -> None:
         """End a container by itself."""

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
-from podsupd.engine.worker import Tools
+from podsupd.engine.tools import Tools
 from podsupd.model.observed import ObservedPod
 from podsupd.model.plan import Now
 
@@ -17,6 +17,7 @@ def tools_over(seen: ObservedPod | None) -> Any:
     edges: Any = {field.name: MagicMock() for field in fields(Tools)}
     made: Any = Tools(**edges | {"owner": OWNER, "causes": AsyncMock(return_value={}), "adopt": AsyncMock()})
     made.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
+    made.clock.wall = lambda: 0.0
     made.runtime.observe_pod = AsyncMock(return_value=seen)
     made.state.save_memory = AsyncMock()
     made.state.forget_pod = AsyncMock()

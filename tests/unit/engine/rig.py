@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from podsupd.engine.events import EventLog
-from podsupd.engine.executor import Executor
+from podsupd.engine.executor import Executor, Host
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.holders import Holders
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
-from podsupd.engine.worker import Tools
+from podsupd.engine.tools import Tools
 from podsupd.errors import CgroupUnavailable, PodsupdError, ProbeUnrunnable, StateUnavailable
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.desired import Desired, DesiredFile, FileState
 from podsupd.model.limits import Limits
+from podsupd.model.network import PortHolder
+from podsupd.model.observed import MonitorState
 from podsupd.model.plan import Intent, Now, PodMemory
 from podsupd.model.spec import ContainerSpec, PodSpec, ProbeSpec, Source
 from podsupd.model.status import Event
@@ -143,7 +146,7 @@ class Cgroups:
     moved: dict[str, tuple[int, ...]] = field(default_factory=dict)
     left: dict[str, tuple[int, ...]] = field(default_factory=dict)
     broken: str = ""
-    enforced: dict[str, Limits] = field(default_factory=dict)
+    enforced_on: dict[str, Limits] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     async def shelter(self, container_id: str, pid: int) -> None:
@@ -177,12 +180,46 @@ class Cgroups:
     async def limits(self, container_id: str, pid: int) -> Limits | None:
         """See what the test put there."""
         del pid
-        return self.enforced.get(container_id)
+        return self.enforced_on.get(container_id)
+
+    async def enforced(self, lives: Mapping[str, int]) -> Mapping[str, Limits]:
+        """See what the test put there."""
+        return {c: self.enforced_on[c] for c in lives if c in self.enforced_on}
 
     async def remove(self, container_id: str) -> None:
         """Remove the empty one."""
         assert self.left.pop(container_id) == ()
         self.calls.append(("remove", container_id))
+
+
+@dataclass
+class Conmons:
+    """conmon by hand: how each is, by container id. woken: whom somebody let go on."""
+
+    states: dict[str, MonitorState] = field(default_factory=dict)
+    woken: list[str] = field(default_factory=list)
+
+    def state(self, pid: int, container_id: str) -> MonitorState | None:
+        """Say how it is."""
+        del pid
+        return self.states.get(container_id)
+
+    def wake(self, pid: int, container_id: str) -> bool:
+        """Note it."""
+        del pid
+        self.woken.append(container_id)
+        return True
+
+
+@dataclass
+class Sockets:
+    """Listeners by hand: who holds which port."""
+
+    held: dict[tuple[str, int], tuple[PortHolder, ...]] = field(default_factory=dict)
+
+    def holders(self, protocol: str, port: int) -> tuple[PortHolder, ...]:
+        """Say who."""
+        return self.held.get((protocol, port), ())
 
 
 class Journal:
@@ -246,6 +283,8 @@ class Rig:
         self.fake, self.runtime, self.meter = fake, runtime, meter
         self.state = MemoryState(fake.calls)
         self.shelters = Cgroups()
+        self.monitors = Conmons()
+        self.listeners = Sockets()
         self.deaths, self.journal, self.clock = Deaths(), Journal(), Clock()
         self.hooks = Hooks(NoProbes(), self.poke)
         self.doubts: list[str] = []
@@ -254,13 +293,14 @@ class Rig:
         self.fleet = Fleet(Persisted(), self.stopping)
         puller = Puller(runtime, self.clock, self.fleet.poke_all)
         prober = ProbeScheduler(NoProbes(), self.clock, meter, self.fleet.poke_pod)
+        host = Host(self.shelters, self.monitors, Holders(self.listeners, runtime))
         self.fleet.equip(
             Tools(
                 owner=OWNER,
                 runtime=runtime,
                 state=self.state,
                 clock=self.clock,
-                executor=Executor(runtime, puller, self.shelters, meter, OWNER),
+                executor=Executor(runtime, puller, host, meter, OWNER),
                 puller=puller,
                 files=FileKeeper(PodFolders(str(fake.path.parent / "files")), runtime, OWNER),
                 hooks=self.hooks,
@@ -268,6 +308,7 @@ class Rig:
                 probe_memory=ProbeMemory(prober, self.state),
                 processes=self.deaths,
                 shelters=self.shelters,
+                monitors=self.monitors,
                 events=EventLog(self.journal, self.clock),
                 meter=meter,
                 info=lambda: None,

@@ -1,5 +1,6 @@
 """Images that podsupd pulled and nobody needs, on the fake libpod: claimed at their pull, removed when due."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from engine.rig import Journal, MemoryState, Rig, pod
 
 from podsupd.core.image_gc import Needs
 from podsupd.engine.events import EventLog
-from podsupd.engine.image_keeper import ImageKeeper, needs_of
+from podsupd.engine.image_keeper import LISTS, ImageKeeper, needs_of
 from podsupd.errors import PodmanError, PodmanRejected
 from podsupd.libpod import LibpodRuntime
+from podsupd.model.images import LocalImage
 from podsupd.model.plan import Now
 from podsupd.model.settings import ImageSettings
 from tests.fakes.libpod import FakeLibpod, Fault
@@ -39,7 +41,7 @@ class Bench:
     """A keeper over the fake. needs: what it is told; None is not known yet."""
 
     def __init__(self, fake: FakeLibpod, runtime: LibpodRuntime, meter: CountingMeter) -> None:
-        self.fake, self.meter = fake, meter
+        self.fake, self.runtime, self.meter = fake, runtime, meter
         self.state, self.clock, self.journal = MemoryState([]), Time(), Journal()
         self.needs: Needs | None = Needs()
         events = EventLog(self.journal, self.clock)
@@ -133,6 +135,26 @@ async def test_an_image_that_came_by_other_hands_is_not_claimed(bench: Bench) ->
     assert APP in bench.fake.images
 
 
+async def test_what_is_pulled_while_the_images_are_listed_is_ours(bench: Bench) -> None:
+    """A list that is older than a pull does not make its image a stranger's."""
+    listed, pulled, images = asyncio.Event(), asyncio.Event(), bench.runtime.images
+
+    async def late() -> tuple[LocalImage, ...]:
+        found = await images()
+        listed.set()
+        await pulled.wait()
+        return found
+
+    bench.runtime.images = late  # type: ignore[method-assign]
+    collecting = asyncio.create_task(bench.keeper.collect())
+    await listed.wait()
+    bench.runtime.images = images  # type: ignore[method-assign]
+    image = await bench.pull(APP)
+    pulled.set()
+    await collecting
+    assert bench.state.images == {image: APP}
+
+
 async def test_what_podman_refuses_to_remove_stays_and_is_tried_again(bench: Bench) -> None:
     """A container that somebody made a moment ago is Podman's to see."""
     await bench.pull(APP)
@@ -148,7 +170,7 @@ async def test_what_podman_refuses_to_remove_stays_and_is_tried_again(bench: Ben
 
 async def test_a_podman_that_does_not_answer_costs_no_image(bench: Bench) -> None:
     """What cannot be told removes nothing, and what cannot be listed before a pull is not claimed after it."""
-    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken"))
+    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=LISTS))
     await bench.pull(APP)
     assert bench.state.images == {}
     bench.fake.images.pop(APP)
@@ -157,10 +179,17 @@ async def test_a_podman_that_does_not_answer_costs_no_image(bench: Bench) -> Non
     bench.clock.boottime += 1000
     for operation in ("list_images", "image_inspect", "info"):
         bench.needs = Needs(names=frozenset({NGINX}))
-        bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken"))
+        bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken", times=LISTS))
         with pytest.raises(PodmanError):
             await bench.keeper.collect()
         assert APP in bench.fake.images
+
+
+async def test_a_list_that_is_refused_for_a_moment_is_asked_for_again(bench: Bench) -> None:
+    """Podman cannot list images while somebody removes one."""
+    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=LISTS - 1))
+    image = await bench.pull(APP)
+    assert bench.state.images == {image: APP}
 
 
 async def test_a_failed_pull_claims_nothing(bench: Bench) -> None:

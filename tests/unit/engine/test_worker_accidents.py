@@ -9,6 +9,7 @@ from engine.rig import Rig, pod
 from podsupd.core.conditions import derive
 from podsupd.engine.changes import Changes
 from podsupd.errors import StateUnavailable
+from podsupd.model.network import PortHolder
 from podsupd.model.observed import RuntimeEvent
 from podsupd.model.plan import Intent
 from podsupd.model.spec import BackoffSpec
@@ -239,3 +240,18 @@ async def test_since_when_a_pod_is_ready_outlives_podsupd(rig: Rig) -> None:
     status = derive(rig.fleet.workers["a"].view(), rig.clock.now())
     ready = next(c for c in status.conditions if c.type == "Ready")
     assert ready.since == rig.state.memories["a"].conditions["Ready"].at > 0
+
+
+async def test_who_holds_a_port_is_in_the_refusal(rig: Rig) -> None:
+    """A container of Podman's is named with its pod, in the status and in the event."""
+    await rig.up(pod("b", "web"))
+    holder = rig.fake.container("b-web")["Id"]
+    rig.listeners.held["TCP", 8080] = (PortHolder(7, "conmon", holder), PortHolder(8, "nginx"))
+    message = "cannot listen on the TCP port: listen tcp4 :8080: bind: address already in use"
+    rig.fake.fail("start", Fault(status=500, cause="address already in use", message=message))
+    await rig.want(pod("a"), pod("b", "web"))
+    await rig.until(lambda: "Failed" in rig.journal.reasons("a"), "the refusal")
+    told = next(n.message for n in rig.journal.notes if n.reason == "Failed")
+    held = "port 8080/TCP of the host is held by container b-web of pod b: conmon (PID 7), nginx (PID 8)"
+    assert told.endswith(f"{message}; {held}")
+    await rig.until(lambda: rig.settled("a"), "the pod up, at a later try")

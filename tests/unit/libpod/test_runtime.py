@@ -133,6 +133,32 @@ async def test_clean_up_in_progress_is_a_conflict(fake: FakeLibpod, runtime: Lib
         await runtime.start_container(seen.containers[0].id)
 
 
+async def test_a_container_that_is_half_removed_is_seen_as_such(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """Podman 4.3 lists a container whose `podman rm` was killed, and refuses to inspect it: its storage is gone."""
+    seen = await make(runtime)
+    ours = seen.containers[0]
+    for status, expected in (("removing", ContainerState.REMOVING), ("running", ContainerState.UNKNOWN)):
+        fake.container(ours.id)["State"]["Status"] = status
+        fake.container(ours.id)["State"]["ExitCode"] += 1
+        fake.fail("inspect_container", Fault(status=500, cause="container not known", message="container not known"))
+        now = await runtime.observe_pod(seen.name)
+        assert now is not None
+        assert (now.containers[0].id, now.containers[0].labels) == (ours.id, ours.labels)
+        assert now.containers[0].state is expected
+        assert "container not known" in now.containers[0].error
+
+
+async def test_a_removal_by_force_leaves_volumes(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """What has to go by force goes without the data beside it."""
+    seen = await make(runtime)
+    await runtime.start_container(seen.containers[0].id)
+    with pytest.raises(PodmanConflict):
+        await runtime.remove_container(seen.containers[0].id)
+    await runtime.remove_container(seen.containers[0].id, force=True)
+    assert fake.queries[-1] == {"force": "true", "timeout": "0", "volumes": "false"}
+    assert seen.containers[0].id not in fake.containers
+
+
 async def test_a_removal_reported_as_failed_inside_a_200_is_an_error(
     fake: FakeLibpod, runtime: LibpodRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,9 @@
-"""Deployments, DaemonSets and Jobs as people have them."""
+"""Deployments, DaemonSets, Jobs and CronJobs as people have them."""
 
 import pytest
 
 from podsupd.manifest import parse
-from podsupd.model.spec import JobSpec, RestartPolicy, RestartRule
+from podsupd.model.spec import CronSpec, JobSpec, RestartPolicy, RestartRule
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -92,3 +92,49 @@ def test_restart_rules_are_for_exit_codes(operator: str, code: int, holds: bool)
     (pod,) = parse(text, "m.yaml").pods
     assert pod.containers[0].restart_rules == (RestartRule(frozenset({3}), operator == "In"),)
     assert pod.containers[0].restart_rules[0].holds(code) is holds
+
+
+CRON_JOB = """\
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: hello}
+spec:
+  schedule: "* * * * *"
+  jobTemplate:
+    spec:
+      backoffLimit: 2
+      template:
+        spec:
+          containers:
+          - name: hello
+            image: busybox:1.28
+            imagePullPolicy: IfNotPresent
+            command: [/bin/sh, -c, date; echo Hello from the Kubernetes cluster]
+          restartPolicy: OnFailure
+"""
+
+
+def test_the_cron_job_of_kubernetes_own_page_is_read() -> None:
+    """With Kubernetes' defaults; concurrencyPolicy is not asked about where it is not given."""
+    parsed = parse(CRON_JOB, "m.yaml")
+    assert (parsed.errors, parsed.warnings) == ((), ())
+    (pod,) = parsed.pods
+    assert (pod.name, pod.job, pod.cron) == ("hello", JobSpec(2), CronSpec("* * * * *"))
+    assert pod.restart_policy is RestartPolicy.ON_FAILURE
+
+
+def test_all_that_a_cron_job_says_of_its_runs_is_taken() -> None:
+    """A macro is its five fields; what cannot be had beside each other is told."""
+    more = """schedule: "@weekly"
+  timeZone: Europe/Berlin
+  concurrencyPolicy: Replace
+  suspend: true
+  startingDeadlineSeconds: 60
+  successfulJobsHistoryLimit: 0
+  failedJobsHistoryLimit: 0"""
+    (pod,) = parse(CRON_JOB.replace('schedule: "* * * * *"', more), "m.yaml").pods
+    assert pod.cron == CronSpec("0 0 * * 0", "Europe/Berlin", True, 60.0, True, False, False)
+    parsed = parse(CRON_JOB.replace("  jobTemplate", "  concurrencyPolicy: Allow\n  jobTemplate"), "m.yaml")
+    (warning,) = parsed.warnings
+    assert (warning.line, warning.path) == (6, "spec.concurrencyPolicy")
+    assert warning.message.startswith("taken as Forbid: a run that is due waits for the end of the one before")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from podsupd.model.plan import ContainerMemory, Intent, PodMemory, Trouble
+from podsupd.model.life import Trouble
+from podsupd.model.plan import ContainerMemory, Intent, PodMemory
 from podsupd.state.codec import INTENT, MEMORY, Unreadable
 
 T = TypeVar("T")

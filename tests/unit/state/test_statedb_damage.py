@@ -12,7 +12,8 @@ import pytest
 from state.saved import INTENT, MEMORY, saved
 
 from podsupd.errors import StateUnavailable
-from podsupd.model.plan import PodMemory, Trouble
+from podsupd.model.life import Trouble
+from podsupd.model.plan import PodMemory
 from podsupd.state import StateDb
 
 GARBAGE = bytes(range(256)) * 16
@@ -260,7 +261,8 @@ async def test_a_disk_that_hangs(tmp_path: Path) -> None:
 
 WRITER = """
     import asyncio, sys
-    from podsupd.model.plan import PodMemory, Trouble
+    from podsupd.model.life import Trouble
+    from podsupd.model.plan import PodMemory
     from podsupd.state import StateDb
 
     async def main():
