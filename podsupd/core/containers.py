@@ -440,5 +440,6 @@ def _go_on(
     update = _limits(pod, spec, container, mine, facts)
     if update and container.state is ContainerState.RUNNING:
         return Decision(mine, (update,), ("Updating", update.why))
-    wake = now.boottime + LOOK_AGAIN_S if container.state is ContainerState.STOPPING else None
-    return Decision(mine, wake_at=wake)
+    if container.state is ContainerState.STOPPING:
+        return Decision(mine, waiting=("Stopping", "by somebody's podman stop"), wake_at=now.boottime + LOOK_AGAIN_S)
+    return Decision(mine)

@@ -88,9 +88,9 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
     until(lambda: updates("UpdateSucceeded") == 1, "the second version proved", 90)
     second = image()
     until(lambda: here() == {second, theirs}, "the first image removed", 60)
-    (told,) = supervised.events("", "ImageRemoved")
+    (told,) = until(lambda: supervised.events("", "ImageRemoved"), "a word about it")
     assert told["message"].startswith(f"removed image {reference} ({first[:12]}, ")
-    assert supervised.metric('podsupd_images_removed_total{reason="age"}') == 1
+    until(lambda: supervised.metric('podsupd_images_removed_total{reason="age"}') == 1, "its metric")
 
     supervised.write("p.yaml", POD.format(name=name, image=reference, deadline=6))
     registry.move(name, "bad")
@@ -98,9 +98,9 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
     registry.stop()
     until(lambda: updates("RolledBack") == 1, "the bad version rolled back", 60)
     supervised.wait_pod(name, 60)
-    assert image() == second
+    until(lambda: image() == second, "the good version in place")
     until(lambda: supervised.condition(name, "ImagesChecked") == "False", "the registry away", 60)
-    assert updates("ImageCheckFailed")
+    until(lambda: updates("ImageCheckFailed"), "a word about it")
     assert (image(), updates("Updating")) == (second, 2)
 
     (supervised.manifests / "p.yaml").unlink()
