@@ -55,6 +55,7 @@ from podsupd.signals import (
     ProcLook,
     Shelters,
     TracefsTracer,
+    hanging,
 )
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
@@ -190,6 +191,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         settings.podman.relist_interval_s,
         on_relist=relisted,
         on_event=fleet.poke,
+        hanging=hanging,
     )
 
     async def adopt(owners: frozenset[str]) -> None:
