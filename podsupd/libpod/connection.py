@@ -60,6 +60,7 @@ _USED_UP = {
     "too many open files": "a limit of open files is reached: LimitNOFILE of Podman's service, or fs.file-max",
     "cannot allocate memory": "the host, or the cgroup of Podman's service, is out of memory",
 }
+_PANIC = "runtime error:"
 
 HTTP_NOT_MODIFIED = 304
 HTTP_BAD_REQUEST = 400
@@ -250,7 +251,8 @@ def error_of(what: str, cause: str, message: str, status: int) -> PodmanError:
         return PortTaken(text, tuple((m[1].upper(), int(m[2])) for m in _LISTENED.finditer(message)))
     if status == HTTP_CONFLICT or any(sentinel in words for sentinel in _CONFLICTS):
         return PodmanConflict(text)
-    if status >= HTTP_SERVER_ERROR and not cause:
+    # A panic of the service's (4.3.1, when an image is looked at while another is removed) refuses nothing.
+    if status >= HTTP_SERVER_ERROR and (not cause or cause.startswith(_PANIC)):
         return PodmanUnavailable(text)
     return PodmanRejected(text)
 
