@@ -23,6 +23,7 @@ from podsupd.engine.holders import Holders
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.image_keeper import ImageKeeper, needs_of
 from podsupd.engine.ledger import Ledger
+from podsupd.engine.limit_watch import LimitWatch
 from podsupd.engine.observer import Observer
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.probe_runs import ProbeRuns
@@ -32,8 +33,8 @@ from podsupd.engine.puller import Puller
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.signal_policies import Tools as PolicyTools
 from podsupd.engine.tasks import guarded
+from podsupd.engine.tools import Tools
 from podsupd.engine.webhooks import Webhooks
-from podsupd.engine.worker import Tools
 from podsupd.errors import FatalError, PodmanUnavailable, StateUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url
 from podsupd.libpod.connection import socket_path
@@ -64,7 +65,7 @@ logger = log.get("daemon")
 
 FIRST_LOOK_S = 2.0
 # What explains or tidies up but is not needed: a bug in it must not end the daemon.
-EXPENDABLE = frozenset({"signals", "signal policies", "images"})
+EXPENDABLE = frozenset({"signals", "signal policies", "limits", "images"})
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -132,6 +133,8 @@ class _Engine:
     ledger: Ledger
     policies: SignalPolicies
     control: Engine
+    events: EventLog
+    limits: LimitWatch
 
 
 def _files_root(settings: Settings) -> str:
@@ -168,11 +171,13 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     probe_memory = ProbeMemory(prober, edges.state)
     probe_memory.restore(persisted.probes)
     monitors = Monitors()
+    limits = LimitWatch(fleet.workers, edges.shelters)
     expectations = ExpectationMemory(edges.state, edges.clock, persisted.expectations)
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
         fleet.relisted(now)
+        limits.poke()
         changed.notify()
 
     observer = Observer(
@@ -245,7 +250,20 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     insight = Insight(processes, ledger, prober, ProbeRuns(edges.probes, prober), sender, edges.processes, policies)
     control = Engine(fleet, desires, observer, events, edges.runtime, edges.clock, changed, insight)
     return _Engine(
-        fleet, desires, observer, puller, images, hooks, prober, probe_memory, webhooks, ledger, policies, control
+        fleet,
+        desires,
+        observer,
+        puller,
+        images,
+        hooks,
+        prober,
+        probe_memory,
+        webhooks,
+        ledger,
+        policies,
+        control,
+        events,
+        limits,
     )
 
 
@@ -293,6 +311,9 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
         for message in persisted.messages:
             logger.warning(message)
         engine = _wire(settings, held, edges, persisted, stopping)
+        newest = await edges.history.newest()
+        engine.events.number_after(newest[0])
+        engine.ledger.number_after(newest[1])
         meter.bind(engine.control)
         web = WebServer(engine.control, meter, settings, passed_sockets())
         stack.push_async_callback(web.stop)
@@ -305,6 +326,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "config": partial(engine.desires.run, stopping),
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
+            "limits": engine.limits.run,
             "images": partial(engine.images.run, stopping),
             "signals": partial(_traced, engine.ledger, looked, stopping),
             "signal policies": engine.policies.run,

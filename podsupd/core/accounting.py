@@ -298,7 +298,10 @@ def _mark_by_sandbox(
         return []
     notes: list[Note] = []
     for name, container in found.items():
-        if container.state.alive and 0 < container.started_epoch < seen.infra.started_epoch:
+        # Podman's times are the wall clock's, which may have been set back between two starts: a life first seen
+        # in this sandbox is in it.
+        in_it = memories[name].sandbox == seen.infra.incarnation and memories[name].current == container.incarnation
+        if container.state.alive and 0 < container.started_epoch < seen.infra.started_epoch and not in_it:
             new = _mark(
                 memories[name],
                 container.incarnation,
@@ -387,7 +390,8 @@ def account(
         notes += told
         if infra is not None and memories[name].current not in {old.current, None}:
             # Of a life that began before anything was remembered only the clock can tell.
-            older = container is not None and old.current is None and container.started_epoch < infra.started_epoch
+            unknown = name not in memory.containers
+            older = container is not None and unknown and container.started_epoch < infra.started_epoch
             memories[name] = replace(memories[name], sandbox=None if older else infra.incarnation)
             spec = want.container(name) if want else None
             if container is not None and name in memory.containers:

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podsupd.core import containers, dependencies, ending, health, initializing, ladder, naming, stuck, transitions
+from podsupd.core import (
+    containers,
+    dependencies,
+    ending,
+    freshness,
+    health,
+    initializing,
+    ladder,
+    naming,
+    stuck,
+    transitions,
+)
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import whole_digest
@@ -209,7 +220,7 @@ def _update_conditions(view: PodView) -> list[Condition]:
     failed = view.memory.failed
     if failed:
         back = view.want.update.rollback
-        message = f"{failed.message}; the last good version is in force until the file changes"
+        message = f"{failed.message}; the last good version is in force until {freshness.next_try(view.want)}"
         return [Condition("Progressing", "False", "RolledBack" if back else "UpdateFailed", message)]
     if view.memory.rollout and view.memory.good:
         late = view.memory.rollout.late

@@ -24,12 +24,12 @@ BEGUN = "JobStarted"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The memory with the run in force, what to tell, when to look again, why nothing is begun (or empty)."""
+    """The memory with the run in force, what to tell, when to look again, and when the next run is due, in words."""
 
     memory: PodMemory
     notes: tuple[Note, ...] = ()
     wake_at: float | None = None
-    why: str = ""
+    coming: str = ""
 
 
 def latest(cron: CronSpec, after: float, until: float) -> float | None:
@@ -81,7 +81,7 @@ def observe(want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Fact
             notes = (Note("Normal", BEGUN, f"the run of {shown(due)} begins"),)
             state = CronRun(due, due, fresh=seen is not None)
             memory = replace(memory, done=None)
-    return Turn(replace(memory, cron=state), notes, _wake_at(cron, state, facts, now), _idle(cron, state, facts))
+    return Turn(replace(memory, cron=state), notes, _wake_at(cron, state, facts, now), _coming(cron, state, facts))
 
 
 def _wake_at(cron: CronSpec, state: CronRun, facts: Facts, now: Now) -> float:
@@ -90,11 +90,9 @@ def _wake_at(cron: CronSpec, state: CronRun, facts: Facts, now: Now) -> float:
     return now.boottime + min(LOOK_AGAIN_S, LOOK_AGAIN_S if coming is None else max(0.0, coming - facts.wall))
 
 
-def _idle(cron: CronSpec, state: CronRun, facts: Facts) -> str:
-    """Say what is waited for by a job that never ran."""
-    if state.run is not None:
-        return ""
+def _coming(cron: CronSpec, state: CronRun, facts: Facts) -> str:
+    """Say when the next run is due."""
     if cron.suspend:
         return "suspended"
     coming = following(cron, max(state.since, facts.wall))
-    return "no run is due any more" if coming is None else f"its first run is due at {shown(coming)}"
+    return "no run is due any more" if coming is None else f"the next run is due at {shown(coming)}"

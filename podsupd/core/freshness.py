@@ -61,6 +61,11 @@ def aimed(want: PodSpec, seen: ObservedPod | None, facts: Facts, memory: PodMemo
     )
 
 
+def next_try(want: PodSpec) -> str:
+    """Say what a version that failed has to wait for."""
+    return "the file or an image changes" if want.auto_updated else "the file changes"
+
+
 def images(seen: ObservedPod | None, owner: str) -> dict[str, str]:
     """Return the image ids of a pod's containers, by name."""
     return {name: c.image_id for name, c in naming.by_name(seen, owner).items() if c.image_id} if seen else {}

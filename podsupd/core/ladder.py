@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from podsupd.core import naming
+from podsupd.model.life import LadderMemory
 from podsupd.model.observed import Incarnation, ObservedPod
-from podsupd.model.plan import CallWebhook, Facts, LadderMemory, Note, Now, Verdict
+from podsupd.model.plan import CallWebhook, Facts, Note, Now, Verdict
 from podsupd.model.spec import FailureAction, FailureStep, PodSpec, ProbeSpec, ProbeType, Webhook
 
 RESTARTS = frozenset({FailureAction.RESTART_POD, FailureAction.RESTART_CONTAINER})

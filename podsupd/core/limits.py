@@ -1,5 +1,7 @@
 """Requests and limits as the kernel takes them, by the kubelet's rules."""
 
+from dataclasses import fields
+
 from podsupd.model.limits import DEFAULT_SHARES, UNLIMITED, Limits
 from podsupd.model.spec import Resources
 
@@ -19,6 +21,17 @@ def limits_of(resources: Resources) -> Limits:
         resources.memory_limit or UNLIMITED,
         DEFAULT_SHARES if weight is None else max(MIN_SHARES, weight * 1024 // 1000),
     )
+
+
+def difference(want: Limits, have: Limits) -> str:
+    """Say what is enforced instead of what, each limit in the kernel's unit."""
+    names = {"cpu_quota_us": "cpu quota", "memory": "memory", "cpu_shares": "cpu shares"}
+    pairs = ((names[f.name], getattr(want, f.name), getattr(have, f.name)) for f in fields(Limits))
+    return ", ".join(f"{n} is {_word(h)} instead of {_word(w)}" for n, w, h in pairs if h not in {w, None})
+
+
+def _word(value: int) -> str:
+    return "unlimited" if value == UNLIMITED else str(value)
 
 
 def same(want: Limits, have: Limits) -> bool:

@@ -91,8 +91,10 @@ def plan(
         return _remove(draft, seen, facts, now)
     if draft.memory.cron and draft.memory.cron.fresh and seen is not None:
         return _clear(draft, seen, "its next run begins", facts, now, with_volumes=True)
-    if turn.why and seen is None:
-        return draft.plan(turn.why)
+    if draft.memory.cron and draft.memory.cron.run is None and seen is None:
+        return draft.plan(turn.coming)
+    if draft.memory.done:
+        draft.why = turn.coming
     return _decide(draft, want, intent, seen, facts, now)
 
 

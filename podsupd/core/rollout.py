@@ -2,7 +2,8 @@
 
 While the new images and the pods that it needs are not here, the old spec stays in force. From then on the clock runs:
 Ready without a break for minHealthySeconds within progressDeadlineSeconds makes the new spec the good one. If not, the
-good one is in force again, with the very images that it ran, and the new one is not tried again until the file changes.
+good one is in force again, with the very images that it ran, and the new one is not tried again until the file changes,
+or what its images' names mean (core.freshness).
 """
 
 from collections.abc import Mapping
@@ -110,7 +111,9 @@ def choose(
     if began is None or rollout.boot_id != now.boot_id:
         began = now.boottime
         rollout = Rollout(mark, began, now.boot_id)
-        notes = (Note("Normal", "Updating", f"pod {want.name} is updated"),) if case.before else ()
+        bound = [f"{c.name} to {c.image} ({c.image_id[:12]})" for c in want.every if c.image_id]
+        text = f"pod {want.name} is updated" + (f": {', '.join(bound)}" if bound else "")
+        notes = (Note("Normal", "Updating", text),) if case.before else ()
     choice = _prove(case, rollout, began, memory)
     return replace(choice, notes=notes + choice.notes)
 
@@ -135,7 +138,7 @@ def _prove(case: _Case, rollout: Rollout, began_at: float, memory: PodMemory) ->
             f"not Ready for {update.min_healthy_s:g} s within {update.progress_deadline_s:g} s: {why or 'too late'}"
         )
         if update.rollback:
-            text = f"pod {want.name} goes back to its last good version, until the file changes: {message}"
+            text = f"pod {want.name} goes back to its last good version, until {freshness.next_try(want)}: {message}"
             failed = Failed(rollout.fingerprint, message)
             told = (Note("Warning", ROLLED_BACK, text),)
             return Choice(case.before, replace(memory, rollout=None, failed=failed), told, why=text)

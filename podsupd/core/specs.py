@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -53,8 +53,12 @@ def load(text: str) -> PodSpec | None:
 
 
 def fingerprint(spec: PodSpec) -> str:
-    """Digest all that a manifest says of a pod, wherever it says it."""
-    return hashlib.sha256(dump(replace(spec, source=Source(""))).encode()).hexdigest()[:16]
+    """Digest all that a manifest says of a pod, wherever it says it.
+
+    What is as by default is left out: a field that a later release adds makes no spec another one.
+    """
+    said = json.dumps(_plain(replace(spec, source=Source("")), sparse=True), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def wish(spec: PodSpec) -> str:
@@ -63,9 +67,12 @@ def wish(spec: PodSpec) -> str:
     return fingerprint(replace(spec, containers=named[0], init_containers=named[1]))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, sparse: bool = False) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {_TYPE: type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        kept = {f.name: getattr(value, f.name) for f in fields(value)}
+        if sparse:
+            kept = {f.name: kept[f.name] for f in fields(value) if kept[f.name] != _default(f)}
+        return {_TYPE: type(value).__name__} | {name: _plain(one, sparse=sparse) for name, one in kept.items()}
     match value:
         case StrEnum():
             return {_TYPE: type(value).__name__, "value": value.value}
@@ -74,12 +81,19 @@ def _plain(value: Any) -> Any:
         case Fraction():
             return {_TYPE: "Fraction", "value": str(value)}
         case frozenset():
-            return {_TYPE: "frozenset", "value": sorted(_plain(one) for one in value)}
+            return {_TYPE: "frozenset", "value": sorted(_plain(one, sparse=sparse) for one in value)}
         case Mapping():
-            return {_TYPE: "dict", "value": [[_plain(k), _plain(v)] for k, v in sorted(value.items())]}
+            pairs = sorted(value.items())
+            return {_TYPE: "dict", "value": [[_plain(k, sparse=sparse), _plain(v, sparse=sparse)] for k, v in pairs]}
         case tuple() | list():
-            return [_plain(one) for one in value]
+            return [_plain(one, sparse=sparse) for one in value]
     return value
+
+
+def _default(of: Field[Any]) -> Any:
+    if of.default_factory is not MISSING:
+        return of.default_factory()
+    return of.default
 
 
 def _model(value: Any) -> Any:

@@ -48,10 +48,14 @@ class EventLog:
         self._recent: deque[Event] = deque(maxlen=RECENT)
         self._changed = Broadcast()
 
+    def number_after(self, last_id: int) -> None:
+        """Number events above this, the highest of the history: the wall clock may have been set back since."""
+        self._last_id = max(self._last_id, last_id)
+
     def note(self, pod: str, note: Note) -> None:
         """Record a note of a pod. Never blocks, never fails."""
         wall = self._clock.wall()
-        # Microseconds of the wall clock grow over restarts without asking the history, which may be lost.
+        # Microseconds of the wall clock grow over restarts even where the history is lost.
         self._last_id = max(self._last_id + 1, int(wall * 1_000_000))
         time = datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         event = Event(self._last_id, time, pod, note.container, note.type, note.reason, note.message)

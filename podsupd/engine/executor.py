@@ -189,7 +189,7 @@ def told(action: Action) -> Note | None:
         case StartContainer(container=name):
             return Note("Normal", "Started", f"started container {name}", name)
         case UpdateContainer(container=name):
-            return Note("Normal", "Updated", f"updated the limits of container {name} in place", name)
+            return Note("Normal", "Updated", f"updated the limits of container {name} in place: {action.why}", name)
         case RemoveContainer(container=name, force=force):
             how = " by force" if force else ""
             return Note(

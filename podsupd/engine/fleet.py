@@ -10,7 +10,8 @@ from podsupd import log
 from podsupd.core import dependencies, orphans
 from podsupd.core.conditions import derive
 from podsupd.engine.tasks import TaskPool, guarded
-from podsupd.engine.worker import Tools, Worker
+from podsupd.engine.tools import Tools
+from podsupd.engine.worker import Worker
 from podsupd.errors import StateUnavailable
 from podsupd.model.desired import Desired
 from podsupd.model.observed import OWNER_LABEL, SOURCE_LABEL, PodSummary, Relist, RuntimeEvent

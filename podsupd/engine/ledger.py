@@ -38,6 +38,7 @@ STAMPED_S = 0.02
 RECORDED_S = 1.0
 """An exit is stamped by a clock that ticks every few milliseconds, so up to one tick early."""
 CAUSES_KEPT = 256
+CLOCKS_KEPT = 4096
 
 
 class Ledger:
@@ -61,8 +62,9 @@ class Ledger:
         self._until = 0
         self._offset = 0
         self._last_id = 0
-        self._causes: OrderedDict[str, tuple[float, DeathCause | None]] = OrderedDict()
-        self._sent: OrderedDict[str, tuple[float, int, str]] = OrderedDict()
+        self._causes: OrderedDict[str, tuple[int, DeathCause | None]] = OrderedDict()
+        self._clocks: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[int, int, str]] = OrderedDict()
         self._waited: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._fault = "signals.tracer is off" if wanted == "off" else "not begun yet"
         self.up = False
@@ -73,6 +75,10 @@ class Ledger:
         self._processes = Membership(self._table.look, self._table.members, os.getpid(), self._tracer.watched)
         self._signals = Propagation(self._processes, self._table.look, self._stamp)
         self._signals.wanted = self._wanted_signals
+
+    def number_after(self, last_id: int) -> None:
+        """Number records above this, the highest of the history: the wall clock may have been set back since."""
+        self._last_id = max(self._last_id, last_id)
 
     def _stamp(self, at: int) -> tuple[int, str]:
         wall = (at + self._offset) // 1000
@@ -142,7 +148,7 @@ class Ledger:
 
     def _explain(self) -> None:
         for end in self._signals.exits():
-            self._causes[end.container_id] = ((end.at + self._offset) / 1e9, self._cause(end))
+            self._causes[end.container_id] = (end.at, self._cause(end))
             self._causes.move_to_end(end.container_id)
             if len(self._causes) > CAUSES_KEPT:
                 self._causes.popitem(last=False)
@@ -158,14 +164,25 @@ class Ledger:
 
     def _explained(self, container: ObservedContainer) -> tuple[bool, DeathCause | None]:
         """Say whether the trace told of a container's last death, and who ended it by that."""
-        at, cause = self._causes.get(container.id, (0.0, None))
+        if container.id not in self._causes:
+            return False, None
+        at, cause = self._causes[container.id]
         # An earlier life of the same container ended before this one began.
-        return (True, cause) if at >= container.started_epoch - STAMPED_S else (False, None)
+        return (True, cause) if self._since(container, at) >= -STAMPED_S else (False, None)
+
+    def _since(self, container: ObservedContainer, at: int) -> float:
+        """Return the seconds from a life's beginning to a moment in ns of CLOCK_MONOTONIC.
+
+        Podman's times are the wall clock's as it was then; it may have been set since.
+        """
+        clock = self._clocks.get((container.id, container.started_at), self._offset)
+        return (at + clock) / 1e9 - container.started_epoch
 
     # -- what the engine tells it
 
     def observe(self, pod: str, seen: ObservedPod | None) -> None:
         """Take what a worker saw of its pod."""
+        self._note_clocks(seen)
         lives: list[Life] = []
         if seen is not None and seen.owned_by(self._owner):
             for name, container in naming.by_name(seen, self._owner).items():
@@ -180,6 +197,14 @@ class Ledger:
             self._lives.pop(pod, None)
         if self.up:
             self._processes.observe([life for each in self._lives.values() for life in each])
+
+    def _note_clocks(self, seen: ObservedPod | None) -> None:
+        for container in (*seen.containers, *([seen.infra] if seen.infra else [])) if seen is not None else ():
+            key = (container.id, container.started_at)
+            if key not in self._clocks:
+                self._clocks[key] = time.time_ns() - time.monotonic_ns()
+        while len(self._clocks) > CLOCKS_KEPT:
+            self._clocks.popitem(last=False)
 
     def announce(self, container_id: str, signal: str) -> None:
         """Take note that podsupd asks Podman for a signal now."""
@@ -200,17 +225,18 @@ class Ledger:
             if self.up:
                 self._signals.own(Own(pid, number, at, watch))
             if container_id:
-                self._sent[container_id] = (time.time(), number, watch.purpose)
+                self._sent[container_id] = (at, number, watch.purpose)
                 self._sent.move_to_end(container_id)
         while len(self._sent) > CAUSES_KEPT:
             self._sent.popitem(last=False)
 
     def _own_cause(self, container: ObservedContainer) -> DeathCause | None:
         """Explain a death by what podsupd sent itself; all that is known where nobody traces."""
-        at, number, purpose = self._sent.get(container.id, (0.0, 0, ""))
-        if at < container.started_epoch:
+        at, number, purpose = self._sent.get(container.id, (0, 0, ""))
+        if not at or self._since(container, at) < 0:
             return None
-        return untraced(number, purpose, container.finished_epoch - at, container.exit_code)
+        now = time.time_ns() - time.monotonic_ns()
+        return untraced(number, purpose, container.finished_epoch - (at + now) / 1e9, container.exit_code)
 
     def want(self, signals: frozenset[tuple[str, int]]) -> None:
         """Have signals of these (container id, number) handed out by ``fresh``; ``arrivals`` tells of them."""

@@ -4,28 +4,24 @@ It is the only writer of its pod's memory, and it plans only on an observation t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from podsupd import log
 from podsupd.core import naming, transitions, troubles
 from podsupd.core.accounting import INFRA
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.dependencies import WAITING
+from podsupd.core.limits import limits_of, same
 from podsupd.core.planner import plan
 from podsupd.core.rollout import OUTCOMES, images_needed, relies_on
 from podsupd.engine import registrations
-from podsupd.engine.events import EventLog
-from podsupd.engine.executor import Executor, told
-from podsupd.engine.file_keeper import FileKeeper
-from podsupd.engine.hooks import Hooks
+from podsupd.engine.executor import told
 from podsupd.engine.leftovers import Leftovers
 from podsupd.engine.lives import Lives
-from podsupd.engine.probe_memory import ProbeMemory
-from podsupd.engine.prober import ProbeScheduler
-from podsupd.engine.puller import Puller
 from podsupd.engine.tasks import beside, pause
+from podsupd.engine.tools import Tools
 from podsupd.errors import (
     CgroupUnavailable,
     PodmanConflict,
@@ -34,11 +30,21 @@ from podsupd.errors import (
     PodmanUnavailable,
     StateUnavailable,
 )
-from podsupd.model.observed import MonitorState, ObservedPod, RuntimeInfo
-from podsupd.model.plan import Action, ContainerMemory, Facts, Intent, Note, Plan, PodMemory, RunHook, StartContainer
-from podsupd.model.signals import DeathCause
+from podsupd.model.limits import Limits
+from podsupd.model.observed import ContainerState, MonitorState, ObservedPod
+from podsupd.model.plan import (
+    Action,
+    Facts,
+    Intent,
+    Note,
+    Plan,
+    PodMemory,
+    RunHook,
+    StartContainer,
+    UpdateContainer,
+)
 from podsupd.model.spec import PodSpec
-from podsupd.ports import Clock, Meter, Monitors, ProbeTarget, Processes, Runtime, Shelters, State
+from podsupd.ports import ProbeTarget
 
 logger = log.get("worker")
 
@@ -49,7 +55,6 @@ ALONE_S = 0.05
 """So long after a death Podman has recorded it; if not, whatever else may be wrong is looked at."""
 SAME_FIRST_S = 0.02
 SAME_CAP_S = 10.0
-NO_MEMORY = ContainerMemory()
 WARNED = frozenset(
     {
         "CrashLoopBackOff",
@@ -58,52 +63,6 @@ WARNED = frozenset(
         "StateUnavailable",
     }
 )
-
-
-def _unhurried() -> None:
-    """Without the kernel's trace there is nothing to read."""
-
-
-async def _untraced(_pod: str, _seen: ObservedPod | None) -> Mapping[str, DeathCause]:
-    """Without the kernel's trace nobody tells who ended what."""
-    return {}
-
-
-def _alone(_pod: str) -> str:
-    """Without a fleet there is nobody to wait for."""
-    return ""
-
-
-async def _kept(_owners: frozenset[str]) -> None:
-    """Without a state directory nothing is taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What every worker works with; made once by the daemon."""
-
-    owner: str
-    runtime: Runtime
-    state: State
-    clock: Clock
-    executor: Executor
-    puller: Puller
-    files: FileKeeper
-    hooks: Hooks
-    prober: ProbeScheduler
-    probe_memory: ProbeMemory
-    processes: Processes
-    shelters: Shelters
-    monitors: Monitors
-    events: EventLog
-    meter: Meter
-    info: Callable[[], RuntimeInfo | None]
-    changed: Callable[[str], None]
-    unavailable: Callable[[str], None]
-    died: Callable[[], None] = _unhurried
-    causes: Callable[[str, ObservedPod | None], Awaitable[Mapping[str, DeathCause]]] = _untraced
-    unmet: Callable[[str], str] = _alone
-    adopt: Callable[[frozenset[str]], Awaitable[None]] = _kept
 
 
 class Worker:
@@ -130,6 +89,7 @@ class Worker:
         self._whole = True
         self._again = asyncio.Event()
         self._left = Leftovers(tools.shelters, tools.runtime, tools.info, tools.owner)
+        self._limits: dict[str, Limits] = {}
         self._watching_since = tools.clock.now().boottime
         self._lives = Lives(tools.processes, tools.clock, self._died, self.poke)
 
@@ -152,6 +112,21 @@ class Worker:
         if intent != self._intent:
             self._intent = intent
             self._wishes += 1
+            self.poke()
+
+    def lives(self) -> dict[str, int]:
+        """Return the containers that run, with their first process' host pid; none where those say nothing here."""
+        if self._seen is None or not self._tools.runtime.sees_processes():
+            return {}
+        found = naming.by_name(self._seen, self._tools.owner).values()
+        return {c.id: c.pid for c in found if c.state is ContainerState.RUNNING and c.pid > 0}
+
+    def see_limits(self, found: Mapping[str, Limits]) -> None:
+        """Take what the kernel enforces on containers; what is not as wanted is put right."""
+        spec, there = self._in_force(), naming.by_name(self._seen, self._tools.owner) if self._seen else {}
+        wanted = {c.id: limits_of(s.resources) for s in (spec.every if spec else ()) if (c := there.get(s.name))}
+        self._limits = {c: have for c, have in found.items() if c in wanted and not same(wanted[c], have)}
+        if self._limits:
             self.poke()
 
     def _died(self, container_id: str) -> None:
@@ -332,6 +307,7 @@ class Worker:
             hooks=self._tools.hooks.facts(self.name),
             watching_since=self._watching_since,
             monitors=self._monitors(seen),
+            limits=dict(self._limits),
             wall=self._tools.clock.wall(),
             after={pod: self._tools.unmet(pod) for pod in relies_on(self._want, self._memory)},
         )
@@ -415,6 +391,8 @@ class Worker:
                 self._tell(Note("Warning", "Failed", str(error), troubles.subject(action) or None))
             return False
         self._memory = troubles.succeeded(self._memory, action)
+        if isinstance(action, UpdateContainer):
+            self._limits.pop(action.container_id, None)
         if isinstance(action, StartContainer):
             noticed = self._lives.noticed(action.container_id)
             if noticed is not None and action.container:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from podsupd.model.observed import Incarnation
+from podsupd.model.spec import Ladder
 
 
 class HookKind(StrEnum):
@@ -62,6 +63,26 @@ class RestartMark:
     message: str
     counts: bool
     grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LadderMemory:
+    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
+
+    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
+    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
+    step was handed over. Saved as False before: one that was lost between is called again rather than never.
+    """
+
+    ladder: Ladder
+    taken: int
+    at: float
+    boot_id: str
+    incarnation: Incarnation
+    message: str = ""
+    failing: bool = True
+    passing_since: float | None = None
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

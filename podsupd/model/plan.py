@@ -14,15 +14,17 @@ from podsupd.model.life import (
     HookKind,
     HookRun,
     ImageCheck,
+    LadderMemory,
     RestartMark,
     Rollout,
     Stuck,
     Transition,
     Trouble,
 )
+from podsupd.model.limits import Limits
 from podsupd.model.observed import Incarnation, MonitorState
 from podsupd.model.signals import DeathCause
-from podsupd.model.spec import ContainerSpec, Hook, Ladder, PodSpec, Resources, StopSpec, Webhook
+from podsupd.model.spec import ContainerSpec, Hook, PodSpec, Resources, StopSpec, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class Facts:
     leftovers: container id -> processes in the cgroup that a stop of ours sheltered them in; 0 is an empty cgroup.
     after: pods that the spec is ``after`` -> why that one cannot be relied on yet, empty when it can.
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
-    monitors: container id -> how its conmon is, of those whose exit is not recorded.
+    monitors: container id -> how its conmon is, of those whose exit is not recorded. limits: container id -> what the
+    kernel enforces, of those where somebody changed it.
     wall: epoch seconds, for the schedules of CronJobs and for nothing else.
     """
 
@@ -113,6 +116,7 @@ class Facts:
     hooks: Mapping[str, HookFact] = field(default_factory=dict)
     watching_since: float = 0.0
     monitors: Mapping[str, MonitorState] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
     wall: float = 0.0
 
 
@@ -363,26 +367,6 @@ class ContainerMemory:
     limited: tuple[Incarnation, str] | None = None
     stuck: Stuck | None = None
     remade: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LadderMemory:
-    """Where a PodPolicy probe stands on its ladder, by probe name; there is none before the first step.
-
-    taken: steps taken; at: boottime of the last one, incarnation: the pod's life then, message: the probe's words.
-    failing: no attempt has passed since. passing_since: boottime; None while it fails. sent: a webhook that is the last
-    step was handed over. Saved as False before: one that was lost between is called again rather than never.
-    """
-
-    ladder: Ladder
-    taken: int
-    at: float
-    boot_id: str
-    incarnation: Incarnation
-    message: str = ""
-    failing: bool = True
-    passing_since: float | None = None
-    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

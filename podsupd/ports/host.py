@@ -114,6 +114,13 @@ class Shelters(Protocol):
         """
         ...
 
+    async def enforced(self, lives: Mapping[str, int]) -> Mapping[str, Limits]:
+        """Return what the kernel enforces on containers that run, given with their first process' host pid.
+
+        Those of which it does not tell are left out. Cheap: it is asked at every relist.
+        """
+        ...
+
     async def limits(self, container_id: str, pid: int) -> Limits | None:
         """Return what the kernel enforces on a container, whose first process has this host pid; None: not seen."""
         ...

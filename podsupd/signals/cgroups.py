@@ -42,6 +42,7 @@ class Shelters:
         self._outputs = Outputs()
         self._spaces = Spaces()
         self._told: dict[str, set[tuple[Process, str, int]]] = {}
+        self._limit_files: dict[tuple[str, int], dict[str, Path]] = {}
 
     def close(self) -> None:
         """End the thread, after what it has in hand."""
@@ -112,7 +113,26 @@ class Shelters:
         except (CgroupUnavailable, OSError, ValueError):
             return None
 
+    async def enforced(self, lives: Mapping[str, int]) -> Mapping[str, Limits]:
+        """Return what the kernel enforces on many containers, see ports.Shelters."""
+        return await self._run(partial(self._enforced, dict(lives)))
+
     # -- on the thread
+
+    def _enforced(self, lives: Mapping[str, int]) -> dict[str, Limits]:
+        """Where the files are is found once a life: that takes ten times as long as to read them."""
+        self._limit_files = {life: files for life, files in self._limit_files.items() if life in lives.items()}
+        found: dict[str, Limits] = {}
+        for life in lives.items():
+            container_id, pid = life
+            # One that ends meanwhile, or that is in no cgroup here, has none.
+            with suppress(OSError, ValueError):
+                if life not in self._limit_files:
+                    self._limit_files[life] = hierarchies.limit_files(pid, container_id)
+                limits = hierarchies.read_limits(self._limit_files[life])
+                if limits is not None:
+                    found[container_id] = limits
+        return found
 
     def _known(self) -> dict[str, tuple[Path, ...]]:
         if self._ours is None:

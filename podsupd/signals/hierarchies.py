@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,11 +84,18 @@ def homes(pid: int, container_id: str, proc: Path = Path("/proc")) -> tuple[Path
 
 def limits(pid: int, container_id: str, proc: Path = Path("/proc")) -> Limits | None:
     """Read what the kernel enforces on a container; None when no hierarchy tells. Raises OSError and ValueError."""
-    texts: dict[str, str] = {}
-    for home in homes(pid, container_id, proc):
-        for name in _ENFORCED:
-            with suppress(FileNotFoundError):
-                texts[name] = (home / name).read_text().strip()
+    return read_limits(limit_files(pid, container_id, proc))
+
+
+def limit_files(pid: int, container_id: str, proc: Path = Path("/proc")) -> dict[str, Path]:
+    """Return the files in which a container's limits stand, by name. Raises OSError when there is no such process."""
+    paths = (home / name for home in homes(pid, container_id, proc) for name in _ENFORCED)
+    return {path.name: path for path in paths if path.exists()}
+
+
+def read_limits(files: Mapping[str, Path]) -> Limits | None:
+    """Read limits from such files; None when they do not tell. Raises OSError and ValueError."""
+    texts = {name: path.read_text().strip() for name, path in files.items()}
     if "memory.max" in texts and "cpu.max" in texts:
         quota, period = texts["cpu.max"].split()
         share = UNLIMITED if quota == "max" else int(quota) * _PERIOD_US // int(period)

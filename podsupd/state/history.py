@@ -54,6 +54,10 @@ _OF_POD = "SELECT * FROM events WHERE id > :since AND pod = :pod ORDER BY id DES
 _DELETE_SLICE = "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)"
 
 
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class HistoryDb:
     """The history, implementing ports.History.
 
@@ -66,7 +70,7 @@ class HistoryDb:
         keep_signals: so many of the newest signal records are kept.
         max_mb: the file is kept below this many MB (10**6 bytes); the WAL beside it is folded in at 1 MB.
         batch_s: seconds that a batch is collected for.
-        wall: epoch seconds.
+        wall: epoch seconds. elapsed: seconds of a clock that nobody sets.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class HistoryDb:
         batch_s: float = 1.0,
         timeout_s: float = DISK_TIMEOUT_S,
         wall: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = _boottime,
     ) -> None:
         self._path = Path(directory) / "history.db"
         self._keep_days = keep_days
@@ -86,6 +91,8 @@ class HistoryDb:
         self._keep_signals = keep_signals
         self._batch_s = batch_s
         self._wall = wall
+        self._elapsed = elapsed
+        self._began = wall() - elapsed()
         self._thread = DiskThread("history.db", timeout_s)
         self._log = log.get("state")
         self._pending: dict[int, Event] = {}
@@ -153,6 +160,14 @@ class HistoryDb:
             self._say(str(error))
         return sorted(found.values(), key=lambda r: r.id)[-limit:] if limit > 0 else []
 
+    async def newest(self) -> tuple[int, int]:
+        """Return the highest ids of an event and of a signal, 0 for none or when the file cannot be read."""
+        try:
+            return await self._thread.call(lambda: self._do("read", _newest))
+        except StateUnavailable as error:
+            self._say(str(error))
+            return 0, 0
+
     async def close(self) -> None:
         """Write what is queued and close the file; never raises."""
         if self._pending or self._signals:
@@ -207,7 +222,9 @@ class HistoryDb:
         return self._do("read", read)
 
     def _prune(self, connection: sqlite3.Connection) -> None:
-        oldest = int((self._wall() - self._keep_days * 86_400) * 1_000_000)
+        # A clock that is set forward, rightly or by mistake, makes nothing older than it is.
+        now = min(self._wall(), self._began + self._elapsed())
+        oldest = int((now - self._keep_days * 86_400) * 1_000_000)
         removed = connection.execute("DELETE FROM events WHERE id < ?", (oldest,)).rowcount
         removed += signal_rows.prune(connection, oldest, self._keep_signals)
         while removed or _size(connection) > self._max_bytes:
@@ -249,6 +266,12 @@ class HistoryDb:
                 connection.close()
             except sqlite3.Error as error:
                 self._log.warning(str(unavailable("close", self._path, error)))
+
+
+def _newest(connection: sqlite3.Connection) -> tuple[int, int]:
+    found = (connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0] for table in ("events", "signals"))  # noqa: S608
+    events, signals = (int(number or 0) for number in found)
+    return events, signals
 
 
 def _size(connection: sqlite3.Connection) -> int:

@@ -59,6 +59,11 @@ def test_each_edit_takes_the_smallest_action(daemon: Daemon, witness: PodmanClie
     until(lambda: daemon.events(name, "Updated"), "the update told")
     assert lives(witness, name) == first
 
+    podman("update", "--memory", "100m", f"{name}-web")
+    until(lambda: "by hand: memory is" in daemon.events(name, "Updated")[-1]["message"], "what was done by hand seen")
+    until(lambda: limits(witness, f"{name}-web") == (128 * mega, 20_000), "the limits put right")
+    assert lives(witness, name) == first
+
     podman("kill", f"{name}-web")
     until(lambda: daemon.container(name, "web")["restartCount"] == 1, "the restart")
     until(lambda: limits(witness, f"{name}-web") == (128 * mega, 20_000), "the limits set again")

@@ -49,7 +49,7 @@ def test_nothing_runs_before_its_time() -> None:
     made = world()
     pass_time(made, HOUR - 1)
     assert made.done == []
-    assert made.turn().why == "its first run is due at 2026-11-22T01:00Z"
+    assert made.turn().why == "the next run is due at 2026-11-22T01:00Z"
     assert made.status().phase == "Pending"
 
 
@@ -59,6 +59,7 @@ def test_each_run_is_a_pod_of_its_own() -> None:
     pass_time(made, HOUR)
     assert runs(made) == ["01:00"]
     assert made.status().phase == "Succeeded"
+    assert made.turn().why == "the next run is due at 2026-11-22T02:00Z; its job is done"
     first = made.named("client").id
     pass_time(made, HOUR - 1)
     assert made.named("client").id == first

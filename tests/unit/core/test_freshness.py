@@ -67,6 +67,7 @@ def test_an_image_that_moved_is_pulled_first_and_proves_itself() -> None:
     assert kinds(world)[:2] == ["PullImage", "SignalContainer"]
     assert made(world) == ["id-new"]
     assert reasons(world) == ["Updating"]
+    assert "pod p is updated: web to nginx (id-new)" in [n.message for n in world.notes]
     say(world, passing=True)
     pass_time(world, 11)
     assert reasons(world) == ["Updating", "UpdateSucceeded"]
@@ -86,6 +87,8 @@ def test_a_digest_that_failed_is_tried_again_only_when_it_moved_on() -> None:
     world.settle()
     assert reasons(world) == ["Updating", "RolledBack"]
     assert made(world) == ["id-bad", "id-nginx"]
+    (said,) = [c.message for c in world.status().conditions if c.type == "Progressing"]
+    assert said.endswith("the last good version is in force until the file or an image changes")
     world.done.clear()
     pass_time(world, 3000)
     world.crash("web")

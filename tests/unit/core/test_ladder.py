@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from podsupd.core import ladder, naming
 from podsupd.core.ladder import climb
+from podsupd.model.life import LadderMemory
 from podsupd.model.observed import Incarnation
-from podsupd.model.plan import CallWebhook, LadderMemory, Now, StartContainer, Verdict
+from podsupd.model.plan import CallWebhook, Now, StartContainer, Verdict
 from podsupd.model.spec import FailureAction, FailureStep, Ladder, ProbeSpec, Webhook
 
 WEB = FailureStep(FailureAction.RESTART_CONTAINER, "web")

@@ -89,3 +89,8 @@ def test_a_fingerprint_tells_any_change_but_that_of_the_place() -> None:
         replace(SPEC, containers=(replace(SPEC.containers[0], probes=()),)),
     ]
     assert len({fingerprint(s) for s in [SPEC, *changed]}) == 4
+
+
+def test_a_later_release_gives_a_spec_the_same_fingerprint() -> None:
+    """A field that is added with a default runs no job again and tries no failed version again."""
+    assert fingerprint(PARSED.pods[0]) == "483c42e803d21559"

@@ -84,6 +84,7 @@ class World:
 
     litter: processes that each container has besides its first one; they outlive it only in a cgroup of ours, where
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
+    wall: what Podman dates starts and ends by.
     hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for. registry: the ids that pulls bring,
     or AWAY. ahead: how far the wall clock is ahead of now, at midnight when a world begins.
     """
@@ -116,6 +117,7 @@ class World:
     done: list[Action] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     foreign: bool = False
+    wall: float = 1_790_000_000.0
 
     def plan(self) -> Plan:
         """Plan on what is there now."""
@@ -343,12 +345,21 @@ class World:
         stamp = self._stamp()
         self.facts = replace(self.facts, gone={i: at for i, at in self.facts.gone.items() if i != container.id})
         return replace(
-            container, state=ContainerState.RUNNING, pid=self.made, started_at=stamp, started_epoch=float(self.made)
+            container,
+            state=ContainerState.RUNNING,
+            pid=self.made,
+            started_at=stamp,
+            started_epoch=self.wall + self.made,
         )
 
     def die(self, container_id: str, code: int) -> None:
         """End a container's process with an exit code."""
-        self.change(container_id, lambda c: replace(c, state=ContainerState.EXITED, pid=0, exit_code=code))
+        self.change(
+            container_id,
+            lambda c: replace(
+                c, state=ContainerState.EXITED, pid=0, exit_code=code, finished_epoch=self.wall + self.made
+            ),
+        )
 
     def stick(self, container_id: str, state: ContainerState) -> None:
         """Have Podman hold a container in a state that it does not leave; RUNNING: its process is gone all the same."""

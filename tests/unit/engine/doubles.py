@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
-from podsupd.engine.worker import Tools
+from podsupd.engine.tools import Tools
 from podsupd.model.observed import ObservedPod
 from podsupd.model.plan import Now
 

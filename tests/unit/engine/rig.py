@@ -17,7 +17,7 @@ from podsupd.engine.hooks import Hooks
 from podsupd.engine.probe_memory import ProbeMemory
 from podsupd.engine.prober import ProbeScheduler
 from podsupd.engine.puller import Puller
-from podsupd.engine.worker import Tools
+from podsupd.engine.tools import Tools
 from podsupd.errors import CgroupUnavailable, PodsupdError, ProbeUnrunnable, StateUnavailable
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.desired import Desired, DesiredFile, FileState
@@ -149,7 +149,7 @@ class Cgroups:
     moved: dict[str, tuple[int, ...]] = field(default_factory=dict)
     left: dict[str, tuple[int, ...]] = field(default_factory=dict)
     broken: str = ""
-    enforced: dict[str, Limits] = field(default_factory=dict)
+    enforced_on: dict[str, Limits] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     stray: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -189,7 +189,11 @@ class Cgroups:
     async def limits(self, container_id: str, pid: int) -> Limits | None:
         """See what the test put there."""
         del pid
-        return self.enforced.get(container_id)
+        return self.enforced_on.get(container_id)
+
+    async def enforced(self, lives: Mapping[str, int]) -> Mapping[str, Limits]:
+        """See what the test put there."""
+        return {c: self.enforced_on[c] for c in lives if c in self.enforced_on}
 
     async def remove(self, container_id: str) -> None:
         """Remove the empty one."""

@@ -242,6 +242,23 @@ async def test_a_process_that_ends_before_podman_calls_it_started_is_explained()
         assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
 
 
+@pytest.mark.parametrize("jump", [6 * 3600, -6 * 3600])
+async def test_a_death_is_explained_although_the_clock_was_set_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    """A container that began at noon may die at six in the morning by the clock, of a signal that was then sent."""
+    async with Rig().running() as rig:
+        await rig.until(lambda: rig.ledger.up)
+        lives = replace(container("main", MAIN, 11), started_epoch=time.time() - 10, started_at="noon")
+        await rig.ledger.causes("web", replace(pod(), containers=(lives,)))
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() + jump * 10**9)
+        rig.tracer.happen(*death())
+        dead = replace(lives, state=ContainerState.EXITED, pid=0, finished_epoch=time.time() + jump)
+        causes = await rig.ledger.causes("web", replace(pod(), containers=(dead,)))
+        assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
+
+
 async def test_what_podsupd_sent_itself_is_known_while_the_trace_is_behind() -> None:
     """On a machine that is too busy to read the trace in time, an operator's own signal is not told as a crash."""
     async with Rig().running() as rig:

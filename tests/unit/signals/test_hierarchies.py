@@ -120,3 +120,20 @@ def test_what_the_kernel_enforces_is_read(
     options, line = ("rw", f"0::/{ID}\n") if kind == "cgroup2" else ("rw,cpu,memory", f"4:cpu,memory:/{ID}\n")
     fake = proc(tmp_path, f"1 0 0:1 / {tmp_path / 'cg'} rw - {kind} cgroup {options}\n", line)
     assert hierarchies.limits(7, ID, fake) == found
+
+
+def test_limits_of_several_hierarchies_are_put_together(tmp_path: Path) -> None:
+    """On v1 cpu and memory are apart, and a container is in both and in more."""
+    mounts, lines = "", ""
+    files = {
+        "cpu": {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000", "cpu.shares": "512"},
+        "memory": {"memory.limit_in_bytes": "8192"},
+        "pids": {"pids.max": "7"},
+    }
+    for number, (controller, found) in enumerate(files.items(), 1):
+        (tmp_path / controller / ID).mkdir(parents=True)
+        for name, text in found.items():
+            (tmp_path / controller / ID / name).write_text(f"{text}\n")
+        mounts += f"{number} 0 0:{number} / {tmp_path / controller} rw - cgroup cgroup rw,{controller}\n"
+        lines += f"{number}:{controller}:/{ID}\n"
+    assert hierarchies.limits(7, ID, proc(tmp_path, mounts, lines)) == Limits(-1, 8192, 512)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from podsupd.engine.events import EventLog
+from podsupd.model.plan import Note, Now
 from podsupd.model.signals import Consequence, Party, SignalRecord
 from podsupd.model.status import Event
 from podsupd.state import HistoryDb
@@ -18,6 +20,18 @@ from podsupd.state.history import QUEUE_MAX
 
 NOW = 1_800_000_000.0
 DAY = 86_400
+
+
+class BackThen:
+    """A clock that was set back by a day."""
+
+    def now(self) -> Now:
+        """Return no time at all."""
+        return Now(0.0, "boot")
+
+    def wall(self) -> float:
+        """Return yesterday's."""
+        return NOW - DAY
 
 
 def event(n: int, pod: str = "web", age_s: float = 0.0, message: str = "it did") -> Event:
@@ -313,4 +327,38 @@ async def test_only_so_many_signals_are_kept(tmp_path: Path) -> None:
     await db._flush()
     assert [r.id for r in await db.signals("web", 0, 100)] == [15, 16, 17, 18, 19]
     assert len(await db.events(None, 0, 10)) == 1
+    await db.close()
+
+
+async def test_a_clock_that_is_set_forward_makes_nothing_older(tmp_path: Path) -> None:
+    """A wrong date from the network does not throw away what happened last week; time that passes does."""
+    wall, elapsed = NOW, 0.0
+    db = HistoryDb(str(tmp_path), 30, 64, batch_s=0.0, wall=lambda: wall, elapsed=lambda: elapsed)
+    for one in (event(1, age_s=29 * DAY), event(2)):
+        db.record(one)
+    await db._flush()
+    wall += 3650 * DAY
+    db.record(event(3))
+    await db._flush()
+    assert len(await db.events(None, 0, 10)) == 3
+    elapsed += 2 * DAY
+    db.record(event(4))
+    await db._flush()
+    assert [e.id - event(0).id for e in await db.events(None, 0, 10)] == [2, 3, 4]
+    await db.close()
+
+
+async def test_the_highest_numbers_are_known(tmp_path: Path) -> None:
+    """So that what happens after the clock was set back is still told to who has seen the newest."""
+    db = history(tmp_path, keep_days=40_000)
+    assert await db.newest() == (0, 0)
+    db.record(event(7))
+    db.record_signal(signal_record(3))
+    await db._flush()
+    assert await db.newest() == (event(7).id, 3)
+    log = EventLog(db, BackThen())
+    log.number_after((await db.newest())[0])
+    log.note("web", Note("Normal", "Started", "later, by a clock that was set back"))
+    found = await db.events(None, event(7).id, 10)
+    assert [e.message for e in found] == ["later, by a clock that was set back"]
     await db.close()
