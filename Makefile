@@ -25,7 +25,7 @@ images: ## have the example's images: pulled, or made here where there is no reg
 	@images/build
 
 podman5: setup images ## every test that needs Podman, on Podman 5.4 in a Debian 13 of its own (some ten minutes)
-	@scripts/with-podman tests/hosts/on-podman5 -n 2 --dist loadgroup $(or $(ARGS),tests/podman tests/e2e)
+	@scripts/with-podman tests/hosts/on-podman5 -n 2 --dist loadscope $(or $(ARGS),tests/podman tests/e2e)
 
 check: setup images lint ## everything that has to pass before a commit
 	@scripts/test

@@ -9,6 +9,9 @@ import pytest
 # closes, and a random later test would fail for it.
 asyncio.set_event_loop(None)
 
+ROOMS = ("systemd", "podman5", "e2e", "podman", "unit")
+"""In the order in which they are run: what takes longest first, so that no worker waits for another at the end."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the options of single tests."""
@@ -17,9 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Last: the order within a room stays the random one.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one worker, and those that share the booted host too (``scripts/test`` runs two)."""
-    for item in items:
-        folder = item.path.parent
-        group = folder if folder.name == "systemd" and folder.parent == Path(__file__).parent else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+    """Run room after room; ``scripts/test`` gives whole files to its workers, in this order."""
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: ROOMS.index(item.path.relative_to(tests).parts[0]))

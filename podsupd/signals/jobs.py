@@ -1,6 +1,7 @@
 """Jobs of systemd's, asked for over D-Bus and waited for (org.freedesktop.systemd1(5))."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -52,6 +53,15 @@ async def _job(member: str, signature: str, body: list[Any], what: str) -> None:
         raise CgroupUnavailable(f"cannot {what}: systemd's job ended as {result}")
 
 
+def _bus() -> MessageBus:
+    """Return the bus of the manager that manages our Podman's containers: a rootless one's is the user's own."""
+    if os.geteuid() == 0:
+        return MessageBus(bus_type=BusType.SYSTEM)
+    # Where its socket unit puts it (dbus.socket of the user); dbus-fast would ask for a display without the variable.
+    usual = f"unix:path={os.environ.get('XDG_RUNTIME_DIR', f'/run/user/{os.geteuid()}')}/bus"
+    return MessageBus(bus_address=os.environ.get("DBUS_SESSION_BUS_ADDRESS") or usual)
+
+
 class _Jobs:
     """A connection for one job: stops are rare, and a bus that was restarted needs no care then."""
 
@@ -64,7 +74,7 @@ class _Jobs:
     @classmethod
     @asynccontextmanager
     async def opened(cls) -> AsyncIterator["_Jobs"]:
-        bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+        bus = await _bus().connect()
         try:
             jobs = cls(bus)
             await jobs._call(_DBUS, "AddMatch", "s", [_RULE])

@@ -81,7 +81,7 @@ def test_a_full_disk_stops_what_would_destroy_and_nothing_else(
     assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert attrs(witness, f"{name}-doomed-main")["State"]["Running"]
     assert "No space left" in cramped.log.read_text() or "disk is full" in cramped.log.read_text()
-    assert cramped.get("/readyz").status == 200
+    until(lambda: cramped.get("/readyz").status == 200, "a fresh look at Podman")
     filler.unlink()
     until(lambda: attrs(witness, f"{name}-main")["Id"] != before["Id"], "the replacement, with room again", 20)
     until(lambda: not witness.pods.exists(f"{name}-doomed"), "the removal, with room again", 20)

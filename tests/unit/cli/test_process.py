@@ -22,7 +22,8 @@ async def spawn(*args: str, stdout: int = PIPE, **env: str) -> Process:
     """Start the program."""
     plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "podsupd", *args),
+        # Whoever runs the tests in the background may have them ignore Ctrl-C.
+        *("env", "--default-signal=INT", sys.executable, "-m", "podsupd", *args),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=stdout,
         stderr=PIPE,

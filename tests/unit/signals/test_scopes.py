@@ -1,6 +1,7 @@
 """When our cgroup is a scope of systemd's, and with which limits."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,26 @@ async def test_a_bus_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch,
         await scopes.start(scopes.Scope(f"podsupd-{ID}.scope", "a.slice", 1, {}))
     with pytest.raises(CgroupUnavailable, match=f"cannot remove podsupd-{ID}.scope"):
         await scopes.stop(f"podsupd-{ID}.scope")
+
+
+async def test_a_users_own_manager_is_asked_for_a_users_containers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A rootless Podman's containers are managed by the user's systemd, on the user's bus."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/not/this/one")
+    scope = scopes.Scope(f"podsupd-{ID}.scope", "a.slice", 1, {})
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/told")
+    with socket.socket(socket.AF_UNIX) as told:
+        told.bind(f"{tmp_path}/told")
+        with pytest.raises(CgroupUnavailable, match="refused"):  # it is found, and nobody listens
+            await scopes.start(scope)
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as usual:
+        usual.bind(f"{tmp_path}/bus")
+        with pytest.raises(CgroupUnavailable, match="refused"):
+            await scopes.start(scope)
 
 
 def test_nobody_but_the_first_process_needs_no_scope(home: Path) -> None:

@@ -11,8 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from podsupd.core.membership import Membership
+from podsupd.core.propagation import Propagation
 from podsupd.model.signals import Life, ProcessFacts
 from podsupd.signals import ProcLook, TracefsTracer
 
@@ -30,19 +34,31 @@ def podman(*args: str) -> str:
     return subprocess.run(["podman", *args], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def life(name: str) -> Life:
+def life(pod: str, name: str) -> Life:
     """Return a container as the ledger would be told of it."""
-    found = json.loads(podman("inspect", f"{POD}-{name}"))[0]
-    return Life(POD, "" if name == "infra" else name, found["Id"], found["State"]["Pid"])
+    found = json.loads(podman("inspect", "--type=container", f"{pod}-{name}"))[0]
+    return Life(pod, "" if name == "infra" else name, found["Id"], found["State"]["Pid"])
 
 
 class Recorder:
-    """Reads the trace and /proc, and keeps what both said in order."""
+    """Reads the trace and /proc, and keeps what both said in order; it processes it too, so that /proc is asked."""
 
     def __init__(self) -> None:
         self.tracer = TracefsTracer("recorder")
         self.table = ProcLook()
-        self.log: list[list[object]] = []
+        self.log: list[list[object]] = [["own", os.getpid()]]
+        self._processes = Membership(self.look, self.members, os.getpid(), self.tracer.watched)
+        self._ledger = Propagation(self._processes, self.look, lambda at: (at, ""))
+
+    def begin(self, lives: Sequence[Life]) -> None:
+        """Trace these containers."""
+        self.tracer.open()
+        self.observe(lives)
+
+    def observe(self, lives: Sequence[Life]) -> None:
+        """Take the containers as they are now."""
+        self.log.append(["observe", [dataclasses.astuple(each) for each in lives]])
+        self._processes.observe(lives)
 
     def look(self, tid: int) -> ProcessFacts | None:
         """Look, and keep the answer without what no test needs."""
@@ -59,37 +75,48 @@ class Recorder:
         self.log.append(["members", pid, list(found)])
         return found
 
-
-async def record() -> list[list[object]]:
-    """Do it all, recording; the processing is the real one, so that /proc is asked as it would be."""
-    from podsupd.core.membership import Membership  # noqa: PLC0415
-    from podsupd.core.propagation import Propagation  # noqa: PLC0415
-
-    rec = Recorder()
-    rec.tracer.open()
-    processes = Membership(rec.look, rec.members, os.getpid(), rec.tracer.watched)
-    ledger = Propagation(processes, rec.look, lambda at: (at, ""))
-    lives = [life(name) for name in ("infra", "relay", "deaf", "web")]
-
-    def observe() -> None:
-        rec.log.append(["observe", [dataclasses.astuple(each) for each in lives]])
-        processes.observe(lives)
-
-    async def read(seconds: float) -> None:
+    async def read(self, seconds: float) -> None:
+        """Read for so long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            batch = await rec.tracer.read(0.05)
+            batch = await self.tracer.read(0.05)
             for event in batch.events:
-                rec.log.append([type(event).__name__, *event])
-                ledger.feed(event)
-            processes.resolve()
-            rec.log.append(["settled", batch.until])
-            ledger.settled(batch.until)
+                self.log.append([type(event).__name__, *event])
+                self._ledger.feed(event)
+            self._processes.resolve()
+            self.log.append(["settled", batch.until])
+            self._ledger.settled(batch.until)
 
-    observe()
+    def write(self, path: str) -> None:
+        """Write what was kept, without what the machine did besides."""
+        lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in related(self.log))
+        Path(path).write_text(f"[\n{lines}\n]\n")
+
+
+def related(log: Sequence[list[Any]]) -> list[list[Any]]:
+    """Leave out processes that have nothing to do with the containers: neither theirs, nor on the way to a signal."""
+    inside = {life[3] for kind, *rest in log if kind == "observe" for life in rest[0]}
+    inside |= {pid for kind, *rest in log if kind == "members" for pid in rest[1]}
+    for _, _, parent, child, *_ in (entry for entry in log if entry[0] == "Forked"):
+        if parent in inside:
+            inside.add(child)
+    outside = {pid for entry in log if entry[0] == "Generated" for pid in (entry[2], entry[5])}
+    for _, _, parent, child, *_ in (entry for entry in reversed(log) if entry[0] == "Forked"):
+        if child in outside:
+            outside.add(parent)
+    kept = inside | outside
+    where = {"look": 1, "Forked": 3, "Execed": 2, "Exited": 2, "Ended": 2, "Attached": 3}
+    return [entry for entry in log if entry[0] not in where or entry[where[entry[0]]] in kept]
+
+
+async def record() -> Recorder:
+    """Do it all, recording."""
+    rec = Recorder()
+    lives = [life(POD, name) for name in ("infra", "relay", "deaf", "web")]
+    rec.begin(lives)
     by_name = {each.container: each for each in lives}
     try:
-        await read(0.1)
+        await rec.read(0.1)
         status = Path(f"/proc/{by_name['relay'].pid}/status").read_text()
         inside = next(line for line in status.splitlines() if line.startswith("NSpid")).split()[-1]
         steps = [
@@ -101,10 +128,10 @@ async def record() -> list[list[object]]:
         ]
         for step in steps:
             step()
-            await read(0.5)
+            await rec.read(0.5)
     finally:
         rec.tracer.close()
-    return [["own", os.getpid()], *rec.log]
+    return rec
 
 
 def main() -> None:
@@ -116,11 +143,9 @@ def main() -> None:
     podman(*run, "--name", f"{POD}-deaf", BUSYBOX, "sh", "-c", DEAF)
     podman(*run, "--name", f"{POD}-web", NGINX)
     try:
-        log = asyncio.run(record())
+        asyncio.run(record()).write(sys.argv[1])
     finally:
         podman("pod", "rm", "-f", "-t", "0", POD)
-    lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in log)
-    Path(sys.argv[1]).write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":
