@@ -36,9 +36,11 @@ class Leftovers:
         if not self._runtime.sees_processes():
             return None
         ours = naming.ours(seen, self._owner) if seen else ()
-        lost = self._ours - {container.id for container in ours}
-        for container_id in lost:
-            self._shelters.gather(container_id)
+        lost: frozenset[str] = frozenset()
+        if seen and seen.infra and seen.infra.pid:
+            lost = self._ours - {container.id for container in ours}
+            for container_id in lost:
+                self._shelters.gather(container_id, seen.infra.id, seen.infra.pid)
         # Of one that was removed by hand, too, until its cgroup is gone.
         lives = dict.fromkeys(self._found | lost, 0)
         for mine in memory.containers.values():

@@ -79,9 +79,9 @@ class Shelters:
         """Move whoever the first process, which has just ended, started after shelter(); see ports.Shelters."""
         self._thread.submit(self._sweep, container_id)
 
-    def gather(self, container_id: str) -> None:
+    def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
         """Move whoever is in the cgroup of a container that is gone from Podman, see ports.Shelters."""
-        self._thread.submit(self._gather, container_id)
+        self._thread.submit(self._gather, container_id, sibling_id, sibling_pid)
 
     async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
         """Return who is in our cgroups of these containers, see ports.Shelters."""
@@ -204,12 +204,12 @@ class Shelters:
             # The runtime removes the container's cgroup meanwhile: then it has killed whoever was in it.
             logger.debug("not everyone was moved in time", container=container_id[:12], error=str(error))
 
-    def _gather(self, container_id: str) -> None:
+    def _gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
         try:
-            self._homes[container_id] = hierarchies.named(container_id)
-        except OSError as error:
-            logger.warning("cannot look for what is left of a container", id=container_id[:12], error=str(error))
-            return
+            beside = hierarchies.homes(sibling_pid, sibling_id)
+        except OSError:
+            return  # the sibling has ended meanwhile
+        self._homes[container_id] = tuple(h.with_name(h.name.replace(sibling_id, container_id)) for h in beside)
         self._sweep(container_id)
 
     def _look(self, lives: Mapping[str, int]) -> dict[str, tuple[int, ...]]:

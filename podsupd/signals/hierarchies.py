@@ -122,17 +122,6 @@ def shelters(proc: Path = Path("/proc")) -> dict[str, tuple[Path, ...]]:
     return {container: tuple(paths) for container, paths in found.items()}
 
 
-def named(container_id: str, proc: Path = Path("/proc")) -> tuple[Path, ...]:
-    """Find the cgroups that a container's runtime made, by its id in their names; none of ours. Raises OSError."""
-    found: dict[Path, None] = {}
-    for point in {point for point, _ in mounts(proc).values()}:
-        for folder, names, _ in os.walk(point):
-            for name in names:
-                if container_id in name and SHELTER not in name:
-                    found[Path(folder) / name] = None
-    return tuple(path for path in found if not any(parent in found for parent in path.parents))
-
-
 def below(cgroup: Path) -> Iterator[Path]:
     """Yield a cgroup and those inside of it; a container with cgroups of its own has them there."""
     for folder, _, _ in os.walk(cgroup):

@@ -166,8 +166,10 @@ class Cgroups:
         """Note it."""
         self.calls.append(("sweep", container_id))
 
-    def gather(self, container_id: str) -> None:
+    def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
         """Move them."""
+        assert sibling_id != container_id
+        assert sibling_pid > 0
         if container_id in self.stray:
             self.left[container_id] = self.stray.pop(container_id)
 
