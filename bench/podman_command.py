@@ -16,7 +16,7 @@ def podman(*command: str) -> str:
 
 def target_of(pod: str, container: str) -> ProbeTarget:
     """Return what the engine would hand to the prober."""
-    infra_id = json.loads(podman("pod", "inspect", pod))["InfraContainerID"]
+    infra_id = podman("pod", "inspect", pod, "--format", "{{.InfraContainerID}}").strip()
     infra, seen = (json.loads(podman("inspect", "--type=container", which))[0] for which in (infra_id, container))
     return ProbeTarget(
         pod,

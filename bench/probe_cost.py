@@ -6,7 +6,6 @@ and conmon. So it is what the whole machine spends on it, and the machine need n
 """
 
 import ctypes
-import json
 import os
 import socket
 import subprocess
@@ -92,7 +91,7 @@ def run(options: Options) -> list[Row]:
         podman("run", "-d", "--pod", pod, "--name", f"{pod}-client", *health, BUSYBOX, "sleep", "1000000")
         target = target_of(pod, f"{pod}-client")
         wait(lambda: _answers(port), 30)
-        account = Account(json.loads(podman("pod", "inspect", pod))["Id"])
+        account = Account(podman("pod", "inspect", pod, "--format", "{{.Id}}").strip())
         with (
             account.entered(),
             tempfile.TemporaryDirectory() as folder,

@@ -20,6 +20,7 @@ from podsupd.engine import registrations
 from podsupd.engine.executor import told
 from podsupd.engine.leftovers import Leftovers
 from podsupd.engine.lives import Lives
+from podsupd.engine.looking import Looking
 from podsupd.engine.tasks import beside, pause
 from podsupd.engine.tools import Tools
 from podsupd.errors import (
@@ -51,8 +52,6 @@ logger = log.get("worker")
 UNAVAILABLE_FIRST_S = 0.5
 UNAVAILABLE_CAP_S = 10.0
 STALE_TOLERATED = 5
-ALONE_S = 0.05
-"""So long after a death Podman has recorded it; if not, whatever else may be wrong is looked at."""
 SAME_FIRST_S = 0.02
 SAME_CAP_S = 10.0
 WARNED = frozenset(
@@ -71,7 +70,6 @@ class Worker:
     def __init__(self, name: str, tools: Tools, memory: PodMemory, intent: Intent) -> None:
         self.name = name
         self.finished = False
-        self.looks = 0
         self._tools = tools
         self._want: PodSpec | None = None
         self._last: PodSpec | None = None
@@ -86,12 +84,12 @@ class Worker:
         self._planned = -1
         self._applied: tuple[Action, ...] = ()
         self._same = 0
-        self._whole = True
         self._again = asyncio.Event()
         self._left = Leftovers(tools.shelters, tools.runtime, tools.info, tools.owner)
         self._limits: dict[str, Limits] = {}
         self._watching_since = tools.clock.now().boottime
         self._lives = Lives(tools.processes, tools.clock, self._died, self.poke)
+        self._looking = Looking(name, tools.runtime, tools.clock, self._lives, self.poke)
 
     # -- what others ask of it: synchronous, never blocking
 
@@ -136,6 +134,11 @@ class Worker:
             self._tools.shelters.sweep(container_id)
         self._tools.died()
         self.poke()
+
+    @property
+    def looks(self) -> int:
+        """Return how often it has looked at its pod."""
+        return self._looking.count
 
     @property
     def intent(self) -> Intent:
@@ -191,7 +194,7 @@ class Worker:
                     self._unavailable = 0
                 except PodmanUnavailable as error:
                     self._unavailable += 1
-                    self._whole = True
+                    self._looking.whole = True
                     self._watching_since = self._tools.clock.now().boottime
                     self._tools.unavailable(str(error))
                     self._note_conditions()
@@ -205,7 +208,7 @@ class Worker:
     async def _turn(self) -> float | None:
         """Observe, plan and apply once; return how long to wait before the next turn."""
         wishes = self._wishes
-        seen = await self._look()
+        seen = await self._looking.look()
         await self._tools.files.keep(self._want, seen, self._tell)
         made = await self._decide(seen)
         self._planned = wishes
@@ -215,7 +218,7 @@ class Worker:
             self.finished = self._want is None
             # Of a pod that never was, or is not ours, no event will tell that it is gone: end without a poke.
             return 0.0 if self.finished else None
-        self._whole = self._whole or bool(made.actions)
+        self._looking.whole = self._looking.whole or bool(made.actions)
         for action in made.actions:
             if wishes != self._wishes:
                 break
@@ -232,35 +235,6 @@ class Worker:
         if made.wake_at is None:
             return None
         return max(0.001, made.wake_at - self._tools.clock.now().boottime)
-
-    async def _look(self) -> ObservedPod | None:
-        """Observe the pod; at first after a death only the container that died, because its restart waits for that.
-
-        Not after our own actions, which concern others too, and the whole pod is looked at in the next turn in any
-        case: who poked meanwhile may have meant something else in it.
-        """
-        dead = self._dead_alone()
-        if dead is None:
-            seen = await self._tools.runtime.observe_pod(self.name)
-        else:
-            seen = await self._tools.runtime.observe_death(self.name, dead)
-        self.looks += 1
-        if self._tools.runtime.sees_processes():
-            self._lives.watch(seen)
-        self._whole = False
-        if dead is not None and dead not in self._lives.unrecorded():
-            self._whole = True
-            self.poke()
-        return seen
-
-    def _dead_alone(self) -> str | None:
-        """Return whose death Podman may not have recorded yet, where nothing else is known to have changed."""
-        deaths = self._lives.unrecorded()
-        if len(deaths) != 1 or self._whole or self._seen is None:
-            return None
-        [(dead, noticed)] = deaths.items()
-        late = self._tools.clock.now().boottime - noticed > ALONE_S
-        return dead if not late and any(c.id == dead for c in self._seen.containers) else None
 
     def _pace(self, actions: tuple[Action, ...]) -> float:
         """Look again at once after actions, but ever more slowly when the same ones are planned again and again."""

@@ -49,6 +49,8 @@ _CONFLICTS = (
 _TAKEN = "address already in use"
 _LISTENED = re.compile(r"listen (tcp|udp)[46]? \S*?:(\d+)", re.IGNORECASE)
 
+_PANIC = "runtime error:"
+
 HTTP_NOT_MODIFIED = 304
 HTTP_BAD_REQUEST = 400
 HTTP_NOT_FOUND = 404
@@ -232,7 +234,8 @@ def error_of(what: str, cause: str, message: str, status: int) -> PodmanError:
         return PortTaken(text, tuple((m[1].upper(), int(m[2])) for m in _LISTENED.finditer(message)))
     if status == HTTP_CONFLICT or any(sentinel in words for sentinel in _CONFLICTS):
         return PodmanConflict(text)
-    if status >= HTTP_SERVER_ERROR and not cause:
+    # A panic of the service's (4.3.1, when an image is looked at while another is removed) refuses nothing.
+    if status >= HTTP_SERVER_ERROR and (not cause or cause.startswith(_PANIC)):
         return PodmanUnavailable(text)
     return PodmanRejected(text)
 

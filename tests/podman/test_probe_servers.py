@@ -57,7 +57,7 @@ def target() -> Iterator[ProbeTarget]:
     podman("pod", "create", "--replace", "--name", POD, "--share", "net")
     podman("pod", "start", POD)
     try:
-        infra = json.loads(podman("pod", "inspect", POD))["InfraContainerID"]
+        infra = podman("pod", "inspect", POD, "--format", "{{.InfraContainerID}}").strip()
         seen: dict[str, Any] = json.loads(podman("inspect", "--type=container", infra))[0]
         ip = next(n["IPAddress"] for n in seen["NetworkSettings"]["Networks"].values())
         yield ProbeTarget(POD, netns_pid=seen["State"]["Pid"], infra_id=infra, ip=ip)

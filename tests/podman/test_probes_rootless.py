@@ -43,7 +43,7 @@ def target(user: User) -> Iterator[ProbeTarget]:
     user.run("podman", "pod", "create", "--name", "web", "--share", "net,pid", "--network", "none")
     user.run("podman", "run", "-d", "--pod", "web", "--name", "web-c", BUSYBOX, "sh", "-c", SERVER)
     try:
-        infra_id = json.loads(user.run("podman", "pod", "inspect", "web"))["InfraContainerID"]
+        infra_id = user.run("podman", "pod", "inspect", "web", "--format", "{{.InfraContainerID}}")
         infra = json.loads(user.run("podman", "inspect", "--type=container", infra_id))[0]
         seen = json.loads(user.run("podman", "inspect", "--type=container", "web-c"))[0]
         until_it_serves = "until wget -q -O /dev/null http://127.0.0.1/; do sleep 0.05; done"

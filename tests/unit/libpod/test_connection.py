@@ -35,6 +35,7 @@ from tests.fakes.meter import CountingMeter
         (500, "invalid signal: X", "invalid signal: X", PodmanRejected),
         (400, "", "bad parameter", PodmanRejected),
         (500, "", "panic", PodmanUnavailable),
+        (500, "runtime error: invalid memory address", "nil pointer dereference", PodmanUnavailable),
         (503, "", "", PodmanUnavailable),
     ],
 )
