@@ -307,8 +307,9 @@ class Worker:
             if memory.stop:
                 lives[memory.stop.incarnation.container_id] = 0
         info = self._tools.info()
-        # Without cgroups a runtime kills nobody when a first process ends: then each container is looked after.
-        bare = info is not None and info.rootless and info.cgroup_version == "v1"
+        # Without cgroups (v1, or none delegated to the user) a runtime kills nobody when a first process ends: where
+        # that may be so each container is looked after.
+        bare = info is not None and info.rootless and info.cgroup_manager == "cgroupfs"
         for container in naming.ours(seen, self._tools.owner) if seen else ():
             stop = self._memory.containers.get(container.label(CONTAINER_LABEL), NO_MEMORY).stop
             in_flight = stop is not None and stop.sheltered and stop.incarnation == container.incarnation
