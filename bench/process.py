@@ -22,10 +22,21 @@ def status_mb(pid: int, field: str) -> float:
 def cgroup_number(pid: int, controller: str, v1_file: str, v2_file: str) -> int:
     """Read a number that the kernel enforces on a process; what is unlimited is -1. Raises LookupError without it."""
     unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    mount = Path("/sys/fs/cgroup") / ("" if unified else controller)
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
         if ("" if unified else controller) in names.split(","):
-            folder = Path("/sys/fs/cgroup") / ("" if unified else controller) / path.lstrip("/")
-            word = (folder / (v2_file if unified else v1_file)).read_text().split()[0]
+            # In a cgroup namespace of its own what is mounted may lie above the namespace's root.
+            inside = path.removeprefix(_root_of(mount)).lstrip("/")
+            word = (mount / inside / (v2_file if unified else v1_file)).read_text().split()[0]
             return -1 if word == "max" or int(word) > 2**62 else int(word)
     raise LookupError(f"process {pid} is in no cgroup of {controller}")
+
+
+def _root_of(mount: Path) -> str:
+    """Return which cgroup is mounted there, as /proc/PID/cgroup names it; proc(5): mountinfo's fourth field."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        root, point = line.split()[3:5]
+        if Path(point) == mount.resolve():
+            return "" if root == "/" else root
+    return ""

@@ -5,7 +5,8 @@ somebody else's since, stays.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from podsupd import log
 from podsupd.core import image_gc
@@ -13,8 +14,8 @@ from podsupd.core.image_gc import Needs
 from podsupd.engine.events import EventLog
 from podsupd.engine.fleet import Fleet
 from podsupd.engine.tasks import pause
-from podsupd.errors import PodmanConflict, PodmanError, PodmanRejected, StateUnavailable
-from podsupd.model.images import LocalImage, Removal
+from podsupd.errors import PodmanConflict, PodmanError, PodmanRejected, PodmanUnavailable, StateUnavailable
+from podsupd.model.images import Removal
 from podsupd.model.plan import Note
 from podsupd.model.references import Login
 from podsupd.model.settings import ImageSettings
@@ -22,8 +23,10 @@ from podsupd.ports import Clock, Meter, Runtime, State
 
 logger = log.get("images")
 
-LISTS = 4
-LIST_AGAIN_S = 0.25
+T = TypeVar("T")
+
+TRIES = 20
+AGAIN_S = 0.25
 
 
 def needs_of(fleet: Fleet) -> Needs | None:
@@ -94,7 +97,7 @@ class ImageKeeper:
         if needs is None:
             return
         known = set(self._pulled)
-        images = await self._list()
+        images = await self._asked(self._runtime.images)
         # What a pull brought while the list was made may not be in it.
         gone = known - {image.id for image in images}
         if gone:
@@ -125,26 +128,27 @@ class ImageKeeper:
         text = f"removed image {name} ({image.id[:12]}, {image.size / 1e6:.1f} MB): {removal.message}"
         self._events.note("", Note("Normal", "ImageRemoved", text))
 
-    async def _list(self) -> tuple[LocalImage, ...]:
-        """List the images; Podman refuses that in a moment in which somebody removes one (4.3.1)."""
-        for _ in range(LISTS - 1):
+    async def _asked(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask Podman about images; it refuses to list them, or to look at one, while another one is removed (4.3.1)."""
+        for _ in range(TRIES - 1):
             try:
-                return await self._runtime.images()
-            except PodmanRejected:
-                await pause(self._never, LIST_AGAIN_S)
-        return await self._runtime.images()
+                return await ask()
+            except (PodmanRejected, PodmanUnavailable):
+                await pause(self._never, AGAIN_S)
+        return await ask()
 
     async def _ids(self) -> frozenset[str] | None:
         try:
-            return frozenset(image.id for image in await self._list())
+            return frozenset(image.id for image in await self._asked(self._runtime.images))
         except PodmanError as error:
             logger.warning("what is pulled now will not be taken for ours", error=str(error))
             return None
 
     async def _claim(self, reference: str, before: frozenset[str]) -> None:
         try:
-            image = await self._runtime.image_id(reference)
-        except PodmanError:
+            image = await self._asked(lambda: self._runtime.image_id(reference))
+        except PodmanError as error:
+            logger.warning("what was pulled is not taken for ours", image=reference, error=str(error))
             return
         if image and image not in before:
             self._pulled[image] = reference

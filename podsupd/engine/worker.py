@@ -18,6 +18,7 @@ from podsupd.core.planner import plan
 from podsupd.core.rollout import OUTCOMES, images_needed, relies_on
 from podsupd.engine import registrations
 from podsupd.engine.executor import told
+from podsupd.engine.leftovers import Leftovers
 from podsupd.engine.lives import Lives
 from podsupd.engine.looking import Looking
 from podsupd.engine.tasks import beside, pause
@@ -31,10 +32,9 @@ from podsupd.errors import (
     StateUnavailable,
 )
 from podsupd.model.limits import Limits
-from podsupd.model.observed import CONTAINER_LABEL, ContainerState, MonitorState, ObservedPod
+from podsupd.model.observed import ContainerState, MonitorState, ObservedPod
 from podsupd.model.plan import (
     Action,
-    ContainerMemory,
     Facts,
     Intent,
     Note,
@@ -54,7 +54,6 @@ UNAVAILABLE_CAP_S = 10.0
 STALE_TOLERATED = 5
 SAME_FIRST_S = 0.02
 SAME_CAP_S = 10.0
-NO_MEMORY = ContainerMemory()
 WARNED = frozenset(
     {
         "CrashLoopBackOff",
@@ -86,7 +85,7 @@ class Worker:
         self._applied: tuple[Action, ...] = ()
         self._same = 0
         self._again = asyncio.Event()
-        self._sheltered: frozenset[str] = frozenset()
+        self._left = Leftovers(tools.shelters, tools.runtime, tools.info, tools.owner)
         self._limits: dict[str, Limits] = {}
         self._watching_since = tools.clock.now().boottime
         self._lives = Lives(tools.processes, tools.clock, self._died, self.poke)
@@ -298,30 +297,10 @@ class Worker:
         return found
 
     async def _leftovers(self, seen: ObservedPod | None) -> Mapping[str, tuple[int, ...]]:
-        """Look into the cgroups of ours of this pod's containers, and watch who is there."""
-        if not self._tools.runtime.sees_processes():
+        """Look who is left of this pod's containers, and watch them."""
+        found = await self._left.look(self.name, seen, self._memory)
+        if found is None:
             return {}
-        # Of one that was removed by hand, too, until its cgroup is gone.
-        lives = dict.fromkeys(self._sheltered, 0)
-        for memory in self._memory.containers.values():
-            if memory.stop:
-                lives[memory.stop.incarnation.container_id] = 0
-        info = self._tools.info()
-        # Without cgroups (v1, or none delegated to the user) a runtime kills nobody when a first process ends: where
-        # that may be so each container is looked after.
-        bare = info is not None and info.rootless and info.cgroup_manager == "cgroupfs"
-        for container in naming.ours(seen, self._tools.owner) if seen else ():
-            stop = self._memory.containers.get(container.label(CONTAINER_LABEL), NO_MEMORY).stop
-            in_flight = stop is not None and stop.sheltered and stop.incarnation == container.incarnation
-            lives[container.id] = container.pid if (in_flight or bare) and container.state.alive else 0
-        if not lives:
-            return {}
-        try:
-            found = await self._tools.shelters.look(lives)
-        except CgroupUnavailable as error:
-            logger.warning("leftovers unknown", pod=self.name, error=str(error))
-            return {}
-        self._sheltered = frozenset(found)
         self._lives.watch_left(found)
         return found
 

@@ -93,6 +93,13 @@ class Shelters(Protocol):
         """Move, soon, whoever the first process started after shelter(); it has just ended. Raises nothing."""
         ...
 
+    def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
+        """Move, soon, whoever is still in the cgroup of a container that is gone from Podman. Raises nothing.
+
+        sibling: a container of its pod, with the host pid of its first process; their cgroups lie beside each other.
+        """
+        ...
+
     async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
         """Return container id -> pids in its cgroup of ours, for those of these containers that have one.
 

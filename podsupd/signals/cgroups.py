@@ -79,6 +79,10 @@ class Shelters:
         """Move whoever the first process, which has just ended, started after shelter(); see ports.Shelters."""
         self._thread.submit(self._sweep, container_id)
 
+    def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
+        """Move whoever is in the cgroup of a container that is gone from Podman, see ports.Shelters."""
+        self._thread.submit(self._gather, container_id, sibling_id, sibling_pid)
+
     async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
         """Return who is in our cgroups of these containers, see ports.Shelters."""
         for container_id, pid in lives.items():
@@ -199,6 +203,14 @@ class Shelters:
         except (OSError, CgroupUnavailable) as error:
             # The runtime removes the container's cgroup meanwhile: then it has killed whoever was in it.
             logger.debug("not everyone was moved in time", container=container_id[:12], error=str(error))
+
+    def _gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
+        try:
+            beside = hierarchies.homes(sibling_pid, sibling_id)
+        except OSError:
+            return  # the sibling has ended meanwhile
+        self._homes[container_id] = tuple(h.with_name(h.name.replace(sibling_id, container_id)) for h in beside)
+        self._sweep(container_id)
 
     def _look(self, lives: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         known = self._known()

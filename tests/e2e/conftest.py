@@ -73,8 +73,8 @@ def registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Registr
     yield made
     made.stop()
     # Also those that lost their name to a newer one.
-    for image in podman("images", "-q", "--filter", f"label={made.label}").split():
-        podman("rmi", "-f", image, check=False)
+    if images := podman("images", "-q", "--filter", f"label={made.label}").split():
+        podman("rmi", "-f", *dict.fromkeys(images), check=False)
 
 
 @pytest.fixture

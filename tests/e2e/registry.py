@@ -1,11 +1,14 @@
 """A real registry on loopback, and a Podman service of the test's own that trusts it."""
 
+import http.client
 import os
 import socket
 import subprocess
 from pathlib import Path
 
 from e2e.harness import free_port, podman, until
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def _listens(port: int) -> bool:
@@ -75,6 +78,18 @@ http: {{addr: "127.0.0.1:{self.port}"}}
         podman("push", "-q", "--tls-verify=false", *self._as, local, f"docker://{reference}")
         podman("rmi", "-f", local)
         return reference
+
+    def move(self, name: str, to: str) -> None:
+        """Have tag 1 of a name mean what another tag of it means, as a push of that image would."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", f"/v2/{name}/manifests/{to}", headers={"Accept": MANIFEST})
+            manifest = connection.getresponse().read()
+            connection.request("PUT", f"/v2/{name}/manifests/1", manifest, {"Content-Type": MANIFEST})
+            answer = connection.getresponse()
+            assert answer.status == http.client.CREATED, answer.read()
+        finally:
+            connection.close()
 
 
 class PodmanService:

@@ -78,11 +78,13 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
     theirs = registry.build(f"localhost/theirs-{name}", "theirs")
     supervised.write("c.yaml", CRON.format(name=name))
     reference = registry.push(f"{name}:1", "first")
+    for tag in ("second", "bad"):
+        registry.push(f"{name}:{tag}", tag)
     supervised.write("p.yaml", POD.format(name=name, image=reference, deadline=60))
     supervised.wait_pod(name)
     until(lambda: reason() == "Updated", "the first version proved")
     first = image()
-    registry.push(f"{name}:1", "second")
+    registry.move(name, "second")
     until(lambda: updates("UpdateSucceeded") == 1, "the second version proved", 90)
     second = image()
     until(lambda: here() == {second, theirs}, "the first image removed", 60)
@@ -91,7 +93,7 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
     assert supervised.metric('podsupd_images_removed_total{reason="age"}') == 1
 
     supervised.write("p.yaml", POD.format(name=name, image=reference, deadline=6))
-    registry.push(f"{name}:1", "bad")
+    registry.move(name, "bad")
     until(lambda: updates("Updating") == 2, "the bad version tried", 60)
     registry.stop()
     until(lambda: updates("RolledBack") == 1, "the bad version rolled back", 60)

@@ -155,6 +155,9 @@ def test_every_edit_takes_the_action_that_was_planned(
                 assert not problem, problem
                 return True
 
-            until(right, what, PATIENCE_S)
+            try:
+                until(right, what, PATIENCE_S)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; log: {daemon.tail(30)}") from error
             lane.updates = len(daemon.events(lane.pod, "Updated"))
             lane.lives, lane.before = lives(witness, lane.pod), row

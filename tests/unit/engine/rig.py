@@ -141,13 +141,17 @@ class Deaths:
 
 @dataclass
 class Cgroups:
-    """Shelters by hand. moved: whom shelter() moves; left: who is in our cgroups; broken: why nobody can be moved."""
+    """Shelters by hand. moved: whom shelter() moves; left: who is in our cgroups; broken: why nobody can be moved.
+
+    stray: who goes on in the cgroup of a container that Podman has lost.
+    """
 
     moved: dict[str, tuple[int, ...]] = field(default_factory=dict)
     left: dict[str, tuple[int, ...]] = field(default_factory=dict)
     broken: str = ""
     enforced_on: dict[str, Limits] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    stray: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     async def shelter(self, container_id: str, pid: int) -> None:
         """Move them, or refuse."""
@@ -161,6 +165,13 @@ class Cgroups:
     def sweep(self, container_id: str) -> None:
         """Note it."""
         self.calls.append(("sweep", container_id))
+
+    def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
+        """Move them."""
+        assert sibling_id != container_id
+        assert sibling_pid > 0
+        if container_id in self.stray:
+            self.left[container_id] = self.stray.pop(container_id)
 
     async def look(self, lives: Mapping[str, int]) -> Mapping[str, tuple[int, ...]]:
         """Return who is there."""

@@ -8,8 +8,9 @@ import pytest
 from engine.rig import Journal, MemoryState, Rig, pod
 
 from podsupd.core.image_gc import Needs
+from podsupd.engine import image_keeper
 from podsupd.engine.events import EventLog
-from podsupd.engine.image_keeper import LISTS, ImageKeeper, needs_of
+from podsupd.engine.image_keeper import TRIES, ImageKeeper, needs_of
 from podsupd.errors import PodmanError, PodmanRejected
 from podsupd.libpod import LibpodRuntime
 from podsupd.model.images import LocalImage
@@ -62,8 +63,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """Yield a bench over a fake of its own."""
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """Yield a bench over a fake of its own, with a keeper that asks again at once."""
+    monkeypatch.setattr(image_keeper, "AGAIN_S", 0.0)
     meter = CountingMeter()
     async with (
         FakeLibpod(tmp_path / "podman.sock") as fake,
@@ -170,7 +172,7 @@ async def test_what_podman_refuses_to_remove_stays_and_is_tried_again(bench: Ben
 
 async def test_a_podman_that_does_not_answer_costs_no_image(bench: Bench) -> None:
     """What cannot be told removes nothing, and what cannot be listed before a pull is not claimed after it."""
-    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=LISTS))
+    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=TRIES))
     await bench.pull(APP)
     assert bench.state.images == {}
     bench.fake.images.pop(APP)
@@ -179,15 +181,16 @@ async def test_a_podman_that_does_not_answer_costs_no_image(bench: Bench) -> Non
     bench.clock.boottime += 1000
     for operation in ("list_images", "image_inspect", "info"):
         bench.needs = Needs(names=frozenset({NGINX}))
-        bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken", times=LISTS))
+        bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken", times=TRIES))
         with pytest.raises(PodmanError):
             await bench.keeper.collect()
         assert APP in bench.fake.images
 
 
-async def test_a_list_that_is_refused_for_a_moment_is_asked_for_again(bench: Bench) -> None:
-    """Podman cannot list images while somebody removes one."""
-    bench.fake.fail("list_images", Fault(status=500, cause="broken", message="broken", times=LISTS - 1))
+@pytest.mark.parametrize("operation", ["list_images", "image_inspect"])
+async def test_what_is_refused_for_a_moment_is_asked_again(bench: Bench, operation: str) -> None:
+    """Podman cannot list images or look at one while somebody removes another."""
+    bench.fake.fail(operation, Fault(status=500, cause="broken", message="broken", times=TRIES - 1))
     image = await bench.pull(APP)
     assert bench.state.images == {image: APP}
 

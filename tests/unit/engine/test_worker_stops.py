@@ -99,3 +99,14 @@ async def test_a_change_of_how_a_pod_is_stopped_restarts_nothing(rig: Rig) -> No
     await rig.want(replace(spec, stop=StopSpec(StopScope.ALL)))
     await rig.quiet()
     assert rig.of("kill") == rig.of("start") == rig.of("create_container") == []
+
+
+async def test_what_podman_lost_is_ended(rig: Rig) -> None:
+    """A container that was started in the middle of a `podman rm -f` would go on for ever on the pod's ports."""
+    await rig.up(pod("a"))
+    lost = id_of(rig, "a-main")
+    rig.shelters.stray[lost] = (4711,)
+    del rig.fake.containers[lost]
+    await rig.relist()
+    await rig.until(lambda: rig.of("create_container") and rig.settled("a"), "the container made anew")
+    assert rig.shelters.calls == [("SIGKILL", lost), ("remove", lost)]
