@@ -33,6 +33,7 @@ from podsupd.engine.puller import Puller
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.signal_policies import Tools as PolicyTools
 from podsupd.engine.tasks import guarded
+from podsupd.engine.threads import ready_threads
 from podsupd.engine.tools import Tools
 from podsupd.engine.webhooks import Webhooks
 from podsupd.errors import FatalError, PodmanUnavailable, StateUnavailable
@@ -54,6 +55,7 @@ from podsupd.signals import (
     ProcLook,
     Shelters,
     TracefsTracer,
+    hanging,
 )
 from podsupd.state import Claim, HistoryDb, StateDb, claim
 from podsupd.systemd import SystemClock, SystemdNotifier, passed_sockets
@@ -75,6 +77,7 @@ async def run(settings: Settings, *, foreground: bool) -> None:
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ready_threads())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     # Until a reload is possible there is nothing to reload, and the default would end us.
@@ -188,6 +191,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         settings.podman.relist_interval_s,
         on_relist=relisted,
         on_event=fleet.poke,
+        hanging=hanging,
     )
 
     async def adopt(owners: frozenset[str]) -> None:

@@ -28,7 +28,9 @@ class Observer:
         *,
         on_relist: Callable[[Relist], None],
         on_event: Callable[[RuntimeEvent], None],
+        hanging: Callable[[], tuple[str, ...]] | None = None,
     ) -> None:
+        """hanging: names what Podman may wait for when it does not answer; it blocks, and is called in a thread."""
         self._runtime = runtime
         self._clock = clock
         self._meter = meter
@@ -36,6 +38,7 @@ class Observer:
         self._interval_s = interval_s
         self._on_relist = on_relist
         self._on_event = on_event
+        self._hanging = hanging
         self._again = asyncio.Event()
         self.up = False
         self.info: RuntimeInfo | None = None
@@ -61,19 +64,22 @@ class Observer:
 
     async def run_relist(self, stopping: asyncio.Event) -> None:
         """Relist until stopping; errors are shown and retried for ever, with a cap."""
-        failures = 0
+        failures, said = 0, False
         while not stopping.is_set():
             self._again.clear()
             try:
                 await self._relist()
-                failures = 0
+                failures, said = 0, False
                 wait = self._interval_s
             except PodmanError as error:
                 failures += 1
                 wait = min(RETRY_FIRST_S * 2 ** min(failures - 1, 10), RETRY_CAP_S)
-                if self.up or failures == 1:
-                    logger.warning("Podman does not answer", error=str(error))
-                self.up, self.error, self.info = False, str(error), None
+                hung = await asyncio.to_thread(self._hanging) if self._hanging else ()
+                why = "; ".join((str(error), *hung))
+                if self.up or failures == 1 or (hung and not said):
+                    logger.warning("Podman does not answer", error=why)
+                said = bool(hung)
+                self.up, self.error, self.info = False, why, None
             self.attempted.set()
             self._notifier.watchdog()
             if await pause(self._again, wait) and failures:

@@ -49,6 +49,17 @@ _CONFLICTS = (
 _TAKEN = "address already in use"
 _LISTENED = re.compile(r"listen (tcp|udp)[46]? \S*?:(\d+)", re.IGNORECASE)
 
+# What the host has no more of, in the kernel's words, and what a person can do; it is tried again by itself.
+_USED_UP = {
+    "no space left on device": "the disk is full: make room, `podman system df` shows what images and containers take",
+    "disk quota exceeded": "a disk quota is used up: make room, or raise it",
+    "resource temporarily unavailable": (
+        "no process can be started: pids.max of the cgroup that Podman's service is in, kernel.pid_max or"
+        " kernel.threads-max is reached"
+    ),
+    "too many open files": "a limit of open files is reached: LimitNOFILE of Podman's service, or fs.file-max",
+    "cannot allocate memory": "the host, or the cgroup of Podman's service, is out of memory",
+}
 _PANIC = "runtime error:"
 
 HTTP_NOT_MODIFIED = 304
@@ -224,9 +235,15 @@ def read(call: Call, body: bytes, shape: Callable[[Any], T]) -> T:
         raise PodmanRejected(f"cannot {call.what}: the answer is not libpod's ({error!r})") from error
 
 
+def explained(message: str) -> str:
+    """Add the way out to a message about something that the host has no more of."""
+    way_out = next((way for words, way in _USED_UP.items() if words in message.lower()), "")
+    return f"{message}; {way_out}" if way_out else message
+
+
 def error_of(what: str, cause: str, message: str, status: int) -> PodmanError:
     """Choose the error of a refusal: by status, and where that is a bare 500 by libpod's sentinel in ``cause``."""
-    text = f"cannot {what}: {message}"
+    text = f"cannot {what}: {explained(message)}"
     words = f"{cause}\n{message}"
     if status == HTTP_NOT_FOUND or cause in _GONE:
         return PodmanNotFound(text)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from podsupd import log
 from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRejected, PodmanUnavailable
 from podsupd.libpod import creation, resolver, shapes, streams
-from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, read
+from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, explained, read
 from podsupd.libpod.creator import Creator
 from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
@@ -285,7 +285,7 @@ class LibpodRuntime:
                 async for line in streams.lines(response.content.iter_any()):
                     doc = read(call, line, dict)
                     if doc.get("error"):
-                        raise PodmanRejected(f"cannot {what}: {doc['error']}")
+                        raise PodmanRejected(f"cannot {what}: {explained(str(doc['error']))}")
                     if doc.get("stream"):
                         yield str(doc["stream"]).rstrip("\n")
             failed = False

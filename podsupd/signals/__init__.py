@@ -5,6 +5,7 @@ never trusted across an await without its start time: PIDs are reused.
 """
 
 from podsupd.signals.cgroups import Shelters
+from podsupd.signals.hangs import hanging
 from podsupd.signals.listeners import Listeners
 from podsupd.signals.look import ProcLook
 from podsupd.signals.monitors import Monitors
@@ -23,5 +24,6 @@ __all__ = [
     "ProcLook",
     "Shelters",
     "TracefsTracer",
+    "hanging",
     "process_start_time",
 ]

@@ -62,7 +62,7 @@ class Podman:
 class Bench:
     """An observer and everything around it."""
 
-    def __init__(self, podman: Podman) -> None:
+    def __init__(self, podman: Podman, hanging: Callable[[], tuple[str, ...]] | None = None) -> None:
         self.podman = podman
         self.meter, self.notifier = MagicMock(spec=Meter), MagicMock(spec=Notifier)
         self.seen: list[Relist] = []
@@ -79,6 +79,7 @@ class Bench:
             INTERVAL_S,
             on_relist=self.seen.append,
             on_event=self.events.append,
+            hanging=hanging,
         )
 
     @property
@@ -112,6 +113,15 @@ async def test_it_relists_at_once_and_at_the_interval() -> None:
     assert bench.observer.up
     assert bench.observer.last_relist_at == 30
     assert len(bench.seen) == 4
+
+
+async def test_what_podman_may_wait_for_is_said() -> None:
+    """A runtime that hangs holds its container's lock, and Podman with it: the reason names the process to end."""
+    bench = Bench(Podman(away=True), lambda: ("it may wait for `runc kill` (PID 7)",))
+    async with running(bench.observer.run_relist):
+        while bench.observer.error == "no relist yet":
+            await asyncio.sleep(0.1)
+        assert bench.observer.error == f"{AWAY}; it may wait for `runc kill` (PID 7)"
 
 
 async def test_a_poke_hastens_the_relist() -> None:

@@ -171,7 +171,7 @@ async def test_a_refusal_is_told_once_and_its_siblings_go_on(rig: Rig) -> None:
     view = rig.fleet.workers["a"].view()
     assert view.plan is not None
     assert view.plan.waiting["refused"][0] == "CreateContainerError"
-    assert "no space left" in view.plan.waiting["refused"][1]
+    assert "no space left on device; the disk is full: make room" in view.plan.waiting["refused"][1]
     await rig.until(lambda: rig.settled("a"), "the refused one, at a later try")
     assert rig.journal.reasons("a").count("Failed") == 1
 

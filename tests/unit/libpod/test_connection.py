@@ -104,6 +104,29 @@ async def test_a_server_error_without_a_cause_is_unavailable(fake: FakeLibpod, r
         await runtime.relist()
 
 
+@pytest.mark.parametrize(
+    ("message", "way_out"),
+    [
+        ("creating container storage: write /x: no space left on device", "make room, `podman system df` shows"),
+        (
+            "netavark: Resource temporarily unavailable (os error 11)",
+            "pids.max of the cgroup that Podman's service is in",
+        ),
+        ("open /x: too many open files", "LimitNOFILE"),
+        ("fork/exec /usr/bin/conmon: cannot allocate memory", "out of memory"),
+    ],
+)
+async def test_what_the_host_has_no_more_of_is_said_with_the_way_out(
+    fake: FakeLibpod, runtime: LibpodRuntime, message: str, way_out: str
+) -> None:
+    """A full disk, no PIDs, no files: in words that tell what to do, after Podman's own."""
+    fake.fail("start", Fault(status=500, cause="internal libpod error", message=message))
+    with pytest.raises(PodmanRejected) as refusal:
+        await runtime.start_container("abc")
+    assert str(refusal.value).startswith(f"cannot start container abc: {message}; ")
+    assert way_out in str(refusal.value)
+
+
 async def test_a_refusal_shows_libpods_words(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
     """What Podman says reaches the user in one line."""
     fake.fail("start", Fault(status=500, cause="oci", message="1 error occurred:\n\t* address already in use\n\n"))
