@@ -24,8 +24,10 @@ CALM_S = 180.0
 """How long all may take to be right again after the last accident of a dozen."""
 KILLS_PER_MINUTE = 0.6
 """Dozens, for each minute of the soak, in which the daemon may be ended; some two dozens fit into a minute."""
+WARM_UP = 3
+"""The first third of a life's checkpoints is left out: until then what is kept in memory fills up to its bounds."""
 COMPARED = 3
-"""Checkpoints at each end of a life, after its first, of which the median is compared."""
+"""Checkpoints at each end of the rest, of which the median is compared."""
 
 
 @dataclass(slots=True)
@@ -182,6 +184,6 @@ def _rows(found: Findings, crashes: int) -> list[Row]:
 
 
 def _ends(values: Several[float]) -> tuple[float, float]:
-    """Return the medians of the first values, the very first left out as that of a start, and of the last."""
-    warm = values[1:] or values
+    """Return the medians of the first values after the warm-up, and of the last."""
+    warm = values[len(values) // WARM_UP :]
     return statistics.median(warm[:COMPARED]), statistics.median(warm[-COMPARED:])

@@ -8,14 +8,14 @@ from bench.process import status_mb
 from bench.soak.witness import Witness
 
 GROWTH: dict[str, tuple[str, float]] = {
-    "memory": ("MB", 6.0),
+    "memory": ("MB", 4.0),
     "descriptors": ("", 4.0),
     "threads": ("", 2.0),
     "children": ("", 0.0),
     "state.db": ("KB", 64.0),
     "other files of the state": ("KB", 0.0),
 }
-"""What the daemon may have more of after its life than after its first checkpoints, by unit and number."""
+"""What the daemon may have more of at the end of its life than after its warm-up, by unit and number."""
 
 LEFT: dict[str, str] = {
     "exec records": "",

@@ -47,8 +47,9 @@ class Leftovers:
             if mine.stop:
                 lives[mine.stop.incarnation.container_id] = 0
         info = self._info()
-        # Without cgroups a runtime kills nobody when a first process ends: then each container is looked after.
-        bare = info is not None and info.rootless and info.cgroup_version == "v1"
+        # Without cgroups (v1, or none delegated to the user) a runtime kills nobody when a first process ends: where
+        # that may be so each container is looked after.
+        bare = info is not None and info.rootless and info.cgroup_manager == "cgroupfs"
         for container in ours:
             stop = memory.containers.get(container.label(CONTAINER_LABEL), _NO_MEMORY).stop
             in_flight = stop is not None and stop.sheltered and stop.incarnation == container.incarnation

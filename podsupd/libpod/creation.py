@@ -14,6 +14,9 @@ from podsupd.model.network import Dns
 from podsupd.model.plan import CreateContainer, CreatePod
 from podsupd.model.spec import Resources
 
+_NO_CHECK = {"Test": ["NONE"], "Interval": 30 * 10**9, "Timeout": 30 * 10**9, "Retries": 3}
+"""Otherwise an image's HEALTHCHECK makes a systemd timer; Podman 5.4 updates no container with smaller numbers."""
+
 
 def pod_body(action: CreatePod, labels: Mapping[str, str], host: Dns | None = None) -> dict[str, Any]:
     """Return the body of ``pods/create``.
@@ -67,8 +70,7 @@ def container_body(action: CreateContainer, labels: Mapping[str, str], ground: G
         "labels": {**pod.labels, **labels},
         "env": dict(variables),
         "restart_policy": "no",
-        # Otherwise an image's HEALTHCHECK makes a systemd timer.
-        "healthconfig": {"Test": ["NONE"]},
+        "healthconfig": _NO_CHECK,
         # For whoever stops it by hand; podsupd's own stops keep the time themselves.
         "stop_timeout": math.ceil(pod.grace_s),
         **mounts.fields(spec, pod, ground),

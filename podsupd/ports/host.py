@@ -104,8 +104,8 @@ class Shelters(Protocol):
         """Return container id -> pids in its cgroup of ours, for those of these containers that have one.
 
         lives: container id -> host pid of its first process, or 0 when it is not to be swept after (or gone). Where
-        Podman makes no cgroups (rootless on v1) those that a first process left behind are found without one, if this
-        was called while it lived.
+        Podman makes no cgroups (rootless without systemd) those that a first process left behind are found without
+        one, if this was called while it lived.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Containers of a Podman that makes no cgroups for them (rootless on cgroups v1): told apart by their mount namespaces.
+"""Containers of a Podman that makes no cgroups for them (rootless without systemd): told by their mount namespaces.
 
 There the runtime kills nobody when a first process ends: whoever it leaves behind lives on, stopped or crashed, and
 holds what the next life needs. Each container has a mount namespace of its own, which all of its processes are in
