@@ -65,7 +65,7 @@ from podsupd.web.metrics import PrometheusMeter
 
 logger = log.get("daemon")
 
-FIRST_LOOK_S = 2.0
+FIRST_LOOK_S = 5.0
 # What explains or tidies up but is not needed: a bug in it must not end the daemon.
 EXPENDABLE = frozenset({"signals", "signal policies", "limits", "images"})
 

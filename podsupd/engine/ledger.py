@@ -29,7 +29,9 @@ logger = log.get("signals")
 
 IDLE_S = 10.0
 BUSY_S = 0.1
-RETRY_S = 60.0
+RETRY_FIRST_S = 1.0
+"""Another podsupd that begins at the same moment may take our instance for a stale one."""
+RETRY_CAP_S = 60.0
 BEHIND_S = 0.3
 """How long an explanation of a death is waited for."""
 HOLD_S = 0.003
@@ -98,7 +100,7 @@ class Ledger:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Trace until stopping; where it cannot be done say so once and try again from time to time."""
-        said = ""
+        said, retry_s = "", RETRY_FIRST_S
         while not stopping.is_set():
             if self._wanted == "off":
                 await stopping.wait()
@@ -108,7 +110,7 @@ class Ledger:
                 await asyncio.to_thread(self._tracer.open)
                 self._begin()
                 self._offset = time.time_ns() - time.monotonic_ns()
-                self.up = True
+                self.up, retry_s = True, RETRY_FIRST_S
                 self._processes.observe([life for lives in self._lives.values() for life in lives])
                 await self._trace(stopping)
             except TracingUnavailable as error:
@@ -120,7 +122,8 @@ class Ledger:
             finally:
                 self.up = False
                 self._tracer.close()
-            await pause(stopping, RETRY_S)
+            await pause(stopping, retry_s)
+            retry_s = min(retry_s * 2, RETRY_CAP_S)
 
     async def _trace(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():

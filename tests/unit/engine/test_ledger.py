@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from podsupd.core.drafts import Watch
+from podsupd.engine import ledger as ledger_module
 from podsupd.engine.ledger import Ledger
 from podsupd.errors import TracingUnavailable
 from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, ContainerState, ObservedContainer, ObservedPod
@@ -316,6 +317,17 @@ async def test_without_rights_it_says_so_once_and_goes_on(wanted: str, level: st
     assert not rig.ledger.up
     condition = rig.ledger.condition
     assert (condition.status, condition.reason, condition.message) == ("False", "Unavailable", rig.tracer.fault)
+
+
+async def test_a_trace_that_cannot_be_had_for_a_moment_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two podsupds that begin at once may get in each other's way; nobody waits a minute for signals because of it."""
+    monkeypatch.setattr(ledger_module, "RETRY_FIRST_S", 0.01)
+    rig = Rig()
+    rig.tracer.fault = "cannot trace signals: trace_pipe_raw: No such file or directory"
+    async with rig.running():
+        await rig.until(lambda: rig.tracer.opened > 1)
+        rig.tracer.fault = ""
+        await rig.until(lambda: rig.ledger.up)
 
 
 async def test_off_is_off() -> None:
