@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # looptime asks the policy for a loop before a test without one of its own; without this it would make one that nobody
 # closes, and a random later test would fail for it.
@@ -23,6 +24,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Last: the order within a room stays the random one.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run room after room; ``scripts/test`` gives whole files to its workers, in this order."""
+    """Run room after room, in the random order within each."""
     tests = Path(__file__).parent
     items.sort(key=lambda item: ROOMS.index(item.path.relative_to(tests).parts[0]))
+
+
+class Files(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives whole files to the workers, and the booted hosts to one, which makes their root file system once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "systemd" if "systemd" in Path(file).parts else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Make the scheduler of ``scripts/test``. (Its groups, ``--dist loadgroup``, do nothing with pytest 9.2.)."""
+    return Files(config, log)

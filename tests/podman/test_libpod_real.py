@@ -108,7 +108,7 @@ async def test_the_missions_pod_is_what_was_asked(runtime: LibpodRuntime, witnes
 
     client = witness.containers.get(f"{name}-client").attrs
     assert client["HostConfig"]["RestartPolicy"]["Name"] == "no"
-    assert client["Config"]["Healthcheck"] == {"Test": ["NONE"]}
+    assert client["Config"]["Healthcheck"]["Test"] == ["NONE"]
     assert client["Config"]["StopTimeout"] == 7
     assert client["Config"]["WorkingDir"] == "/tmp"
     assert client["Config"]["Labels"][CONTAINER_LABEL] == "busybox-client"
