@@ -17,6 +17,7 @@ CLONE_INTO_CGROUP = 0x2_0000_0000
 RUNTIMES = frozenset({"podman", "conmon", "runc", "crun", "youki", "kata-runtime", "runsc"})
 COMMAND_MAX = 15  # TASK_COMM_LEN less its end
 SELF = "/proc/self/exe"
+SELF_COMMAND = "exe"
 RECENT = 4096
 ANCESTORS = 12
 
@@ -141,7 +142,13 @@ class Membership:
         renamed, self._renamed = self._renamed, []
         for process in renamed:
             facts = self._look(process.tgid)
-            process.command = process.command if facts is None else facts.command
+            if facts is None or process.ended:
+                continue
+            if facts.command == SELF_COMMAND:
+                # It gives itself its name a moment after the exec.
+                self._renamed.append(process)
+            else:
+                process.command = facts.command
 
     def _number(self, process: Process) -> None:
         if process.pid is None and not process.ended:

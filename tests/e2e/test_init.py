@@ -60,7 +60,7 @@ def test_a_pod_is_prepared_step_by_step_and_its_sidecar_ends_last(
         return daemon.cli("status").stdout
 
     until(lambda: "Init:1/3" in word(), "the sidecar gating the rest")
-    assert order.read_text().split("\n")[:-1] == ["run first", "run first", "start car"]
+    until(lambda: order.read_text().split("\n")[:-1] == ["run first", "run first", "start car"], "the sidecar's start")
     shown = daemon.pod(name)["status"]
     assert shown["phase"] == "Pending"
     assert daemon.condition(name, "Initialized") == "False"

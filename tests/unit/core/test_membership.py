@@ -94,9 +94,13 @@ def test_busybox_that_runs_itself_keeps_its_name() -> None:
     world = World()
     world.feed(Forked(1, 12, 21, "sh", 0), Execed(2, 21, 21, "/proc/self/exe"), sent(3, 21, 11, USR1))
     assert world.one().sender.command == "sh"
-    world.proc[21] = facts(21, SIDE, command="timeout")
+    world.proc[21] = facts(21, SIDE, command="exe")
     world.processes.resolve()
     world.feed(sent(4, 21, 11, HUP))
+    assert world.one().sender.command == "sh"
+    world.proc[21] = facts(21, SIDE, command="timeout")
+    world.processes.resolve()
+    world.feed(sent(5, 21, 11, TERM))
     assert world.one().sender.command == "timeout"
 
 
