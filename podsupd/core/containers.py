@@ -1,10 +1,11 @@
 """What to do next with one container, wanted or not: small decisions, each from what is seen now."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import hooks, references, stopping, stuck
+from podsupd.core import hooks, references, stopping, stuck, whole
 from podsupd.core.accounting import SANDBOX_REASON
-from podsupd.core.digest import changed_fields, container_digest, pod_digest, resources_of
+from podsupd.core.digest import changed_fields, container_digest, resources_of
 from podsupd.core.limits import difference, limits_of, same
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
@@ -192,17 +193,21 @@ def take_down(
     return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why))
 
 
-def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str) -> frozenset[str]:
-    """Name the images whose state a plan depends on: of containers that are missing or changed."""
+def images_needed(want: PodSpec, seen: ObservedPod | None, owner: str, images: Mapping[str, str]) -> frozenset[str]:
+    """Name the images whose state a plan depends on: of containers that are missing or changed, or are made anew.
+
+    images: what the pod's containers were made of.
+    """
     found = by_name(seen, owner) if seen else {}
+    anew = seen is None or bool(whole.replaced(want, seen, images))
     return frozenset(
         image
         for spec in want.every
         for image in (spec.reference, *mounted_images(want, spec))
-        if spec.name not in found
+        if anew
+        or spec.name not in found
         or differs(want, spec, found[spec.name])
         or (seen is not None and _readdressed(seen, found[spec.name]))
-        or changed_fields(seen.labels.get(DIGEST_LABEL, "") if seen else "", pod_digest(want))
     )
 
 

@@ -7,7 +7,7 @@ is forgotten. Nothing here stops or makes anything.
 import math
 from dataclasses import dataclass, replace
 
-from podsupd.core import containers, initializing, naming
+from podsupd.core import containers, initializing, naming, whole
 from podsupd.core.backoff import retry_delay, spread
 from podsupd.model.life import ImageCheck
 from podsupd.model.observed import ObservedPod
@@ -42,7 +42,7 @@ def aimed(want: PodSpec, seen: ObservedPod | None, facts: Facts, memory: PodMemo
 
     Without a good version the one that runs counts. An image that somebody removed is asked for by its name.
     """
-    had = memory.good.images if memory.good else images(seen, facts.owner)
+    had = memory.good.images if memory.good else whole.made_of(seen, facts.owner, memory)
 
     def bound(container: ContainerSpec) -> ContainerSpec:
         name, found = memory.images.get(container.name, ("", ""))
@@ -53,11 +53,10 @@ def aimed(want: PodSpec, seen: ObservedPod | None, facts: Facts, memory: PodMemo
             return container
         return replace(container, image_id=found)
 
-    sidecars = {c.name for c in want.sidecars}
     return replace(
         want,
         containers=tuple(bound(c) for c in want.containers),
-        init_containers=tuple(bound(c) if c.name in sidecars else c for c in want.init_containers),
+        init_containers=tuple(bound(c) for c in want.init_containers),
     )
 
 
@@ -66,16 +65,12 @@ def next_try(want: PodSpec) -> str:
     return "the file or an image changes" if want.auto_updated else "the file changes"
 
 
-def images(seen: ObservedPod | None, owner: str) -> dict[str, str]:
-    """Return the image ids of a pod's containers, by name."""
-    return {name: c.image_id for name, c in naming.by_name(seen, owner).items() if c.image_id} if seen else {}
-
-
 def observe(want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now) -> Look:
     """Note what images the names mean, and look them up when that is due. Each container has its own entry."""
     if want.update is None:
-        return Look(replace(memory, images={}, check=None))
-    memory = _found_at_hand(want, facts, memory, now)
+        return Look(replace(memory, images={}, made_of={}, check=None))
+    memory = replace(memory, made_of=whole.made_of(seen, facts.owner, memory))
+    memory = _found_at_hand(want, seen, facts, memory, now)
     wanted = want.auto_updated
     if want.auto_update_s is None or not wanted:
         return Look(replace(memory, check=None))
@@ -90,10 +85,11 @@ def observe(want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Fact
     return _ask(want, wanted, check, facts, memory, now)
 
 
-def _found_at_hand(want: PodSpec, facts: Facts, memory: PodMemory, now: Now) -> PodMemory:
+def _found_at_hand(want: PodSpec, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now) -> PodMemory:
     """Note the images that containers are about to be made of, once they are here as the pull policy wants them."""
-    found = {c.name: memory.images[c.name] for c in want.lasting if c.name in memory.images}
-    for spec in want.lasting:
+    found = {c.name: memory.images[c.name] for c in want.every if c.name in memory.images}
+    over = seen is not None and initializing.initialized(want, seen, memory)
+    for spec in want.lasting if over else want.every:
         fact = facts.images.get(spec.image)
         mine = memory.containers.get(spec.name, ContainerMemory())
         if fact and fact.image_id and containers.image_gate(spec, mine, facts, now) is None:

@@ -18,15 +18,15 @@ from podsupd.core import (
     stuck,
     teardown,
     troubles,
+    whole,
 )
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
-from podsupd.core.digest import changed_fields, pod_digest
+from podsupd.core.digest import pod_digest
 from podsupd.core.draft import AS_DESIRED, Draft
 from podsupd.core.stopping import MAIN_ONLY, Rule
 from podsupd.model.observed import (
     CONTAINER_LABEL,
-    DIGEST_LABEL,
     OWNER_LABEL,
     SOURCE_LABEL,
     ContainerState,
@@ -49,11 +49,6 @@ from podsupd.model.plan import (
 from podsupd.model.spec import PodSpec
 
 RESYNC_S = 30.0
-
-
-def namespaces_wanted(want: PodSpec) -> frozenset[str]:
-    """Name the namespaces that the pod's containers share, as Podman names them."""
-    return frozenset({"net", "pid"} if want.share_process_namespace else {"net"})
 
 
 def plan(
@@ -111,7 +106,8 @@ def _decide(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod | Non
         return draft.plan(why)
     if seen is None:
         return _create(draft, want, intent, facts, now)
-    replaced = _replaced(want, seen) or _infra_stuck(draft, seen, facts)
+    images = whole.made_of(seen, facts.owner, draft.memory)
+    replaced = whole.replaced(want, seen, images) or _infra_stuck(draft, seen, facts)
     if replaced:
         return _replace(draft, want, intent, seen, replaced, facts, now)
     if intent.stopped:
@@ -230,20 +226,6 @@ def _create(draft: Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now)
     draft.memory = replace(draft.memory, ending_since=None)
     bringup.bring_up_all(draft, bringup.Stage(want, made, intent.stopped_containers), facts)
     return draft.plan("it is missing")
-
-
-def _replaced(want: PodSpec, seen: ObservedPod) -> str:
-    """Say why the pod as a whole has to be made anew, or nothing."""
-    changed = changed_fields(seen.labels.get(DIGEST_LABEL, ""), pod_digest(want))
-    if changed:
-        return f"changed: {', '.join(changed)}"
-    shared = seen.shared_namespaces & {"net", "pid"}
-    wanted = namespaces_wanted(want)
-    if shared != wanted:
-        return f"it shares {', '.join(sorted(shared)) or 'nothing'} instead of {', '.join(sorted(wanted))}"
-    if seen.infra is None:
-        return "its infra container is missing"
-    return ""
 
 
 def _infra_stuck(draft: Draft, seen: ObservedPod, facts: Facts) -> str:

@@ -9,7 +9,7 @@ or what its images' names mean (core.freshness).
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import containers, dependencies, freshness, health, initializing, naming, references, specs
+from podsupd.core import containers, dependencies, freshness, health, initializing, naming, references, specs, whole
 from podsupd.core.accounting import INFRA
 from podsupd.core.digest import whole_digest
 from podsupd.model.life import Failed, Good, Rollout
@@ -39,17 +39,22 @@ class Choice:
 
 def images_needed(want: PodSpec, seen: ObservedPod | None, memory: PodMemory, owner: str) -> tuple[str, ...]:
     """Name the images whose state a plan depends on: of containers to be made as the file or the good spec says."""
-    infra = memory.containers.get(INFRA)
+    infra, made_of = memory.containers.get(INFRA), whole.made_of(seen, owner, memory)
     # The pod as a whole may have to be made anew, with nothing of it changed.
-    anew = seen is None or seen.infra is None or (infra is not None and infra.stuck is not None)
-    names = containers.images_needed(want, None if anew else seen, owner)
+    anew = infra is not None and infra.stuck is not None
+    names = containers.images_needed(want, None if anew else seen, owner, made_of)
     if want.update:
-        names |= containers.images_needed(freshness.aimed(want, seen, Facts(owner), memory), seen, owner)
-        names |= freshness.under_check(want, memory)
+        names |= containers.images_needed(freshness.aimed(want, seen, Facts(owner), memory), seen, owner, made_of)
+        looked_up = freshness.under_check(want, memory)
+        # A newer image of an init container makes the pod anew with all of it, in the turn that finds it.
+        names |= looked_up
+        if any(c.image in looked_up for c in want.steps):
+            names |= containers.images_needed(want, None, owner, made_of)
     good = good_spec(memory.good, Facts(owner)) if memory.good and want.update else None
     if good:
         by_name = replace(good, containers=tuple(replace(c, image_id="") for c in good.containers))
-        names |= containers.images_needed(good, seen, owner) | containers.images_needed(by_name, seen, owner)
+        for spec in (good, by_name):
+            names |= containers.images_needed(spec, seen, owner, made_of)
     return tuple(sorted(names))
 
 
@@ -101,7 +106,7 @@ def choose(
         return Choice(want, replace(memory, rollout=None))
     rollout = memory.rollout if memory.rollout and memory.rollout.fingerprint == mark else Rollout(mark)
     if case.before and rollout.began_at is None:
-        preparing = _changed(want, seen, facts)
+        preparing = _changed(case, memory)
         waiting = _unprepared(want, preparing, facts, memory, now)
         if waiting:
             kept = replace(memory, rollout=rollout)
@@ -126,7 +131,7 @@ def _prove(case: _Case, rollout: Rollout, began_at: float, memory: PodMemory) ->
         rollout = replace(rollout, healthy_since=now if life else None, life=life)
     healthy_at = None if rollout.healthy_since is None else rollout.healthy_since + update.min_healthy_s
     if healthy_at is not None and now >= healthy_at and seen is not None:
-        images = freshness.images(seen, case.facts.owner)
+        images = whole.made_of(seen, case.facts.owner, memory)
         good = Good(rollout.fingerprint, whole_digest(want), specs.dump(case.named), images)
         told = (Note("Normal", SUCCEEDED, f"pod {want.name} runs as its manifest says now"),) if case.before else ()
         return Choice(want, replace(memory, good=good, rollout=None, failed=None), told)
@@ -173,9 +178,11 @@ def good_spec(good: Good, facts: Facts) -> PodSpec | None:
     )
 
 
-def _changed(want: PodSpec, seen: ObservedPod | None, facts: Facts) -> tuple[ContainerSpec, ...]:
+def _changed(case: _Case, memory: PodMemory) -> tuple[ContainerSpec, ...]:
     """Return the containers that the update makes anew."""
-    return tuple(c for c in want.every if c.reference in containers.images_needed(want, seen, facts.owner))
+    owner = case.facts.owner
+    needed = containers.images_needed(case.want, case.seen, owner, whole.made_of(case.seen, owner, memory))
+    return tuple(c for c in case.want.every if c.reference in needed)
 
 
 def _unprepared(
@@ -196,7 +203,7 @@ def _healthy(case: _Case, memory: PodMemory) -> tuple[str, str]:
     """Return the key of the lives that are all healthy under this spec, or else why they are not."""
     want, seen, facts = case.want, case.seen, case.facts
     found = naming.by_name(seen, facts.owner) if seen else {}
-    if seen is None or not _made(want, found):
+    if seen is None or whole.replaced(want, seen, whole.made_of(seen, facts.owner, memory)) or not _made(want, found):
         return "", "not all of it could be made"
     if initializing.finished(want, found, memory.containers):
         bad = [c.name for c in want.containers if found[c.name].exit_code != 0]

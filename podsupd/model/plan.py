@@ -377,7 +377,8 @@ class PodMemory:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
-    looked up at an interval. cron: of a CronJob.
+    looked up at an interval. made_of: by container the image id that it was made of in this pod, of a pod whose updates
+    prove themselves. cron: of a CronJob.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -394,6 +395,7 @@ class PodMemory:
     boot_id: str = ""
     conditions: Mapping[str, Transition] = field(default_factory=dict)
     images: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    made_of: Mapping[str, str] = field(default_factory=dict)
     check: ImageCheck | None = None
     cron: CronRun | None = None
 

@@ -388,7 +388,7 @@ class PodSpec:
         """Containers whose images are looked up at an interval: a digest in a name never means another image."""
         if self.auto_update_s is None:
             return ()
-        return tuple(c for c in self.lasting if c.pull_policy is PullPolicy.ALWAYS and "@" not in c.image)
+        return tuple(c for c in self.every if c.pull_policy is PullPolicy.ALWAYS and "@" not in c.image)
 
     @property
     def all_probes(self) -> tuple[ProbeSpec, ...]:

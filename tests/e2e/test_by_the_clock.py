@@ -14,6 +14,16 @@ kind: Pod
 metadata: {{name: {name}}}
 spec:
   terminationGracePeriodSeconds: 1
+  initContainers:
+  - name: proxy
+    image: {image}
+    imagePullPolicy: Always
+    restartPolicy: Always
+    command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 0.2; done"]
+  - name: step
+    image: {step}
+    imagePullPolicy: Always
+    command: [sh, -c, "echo $MARKER"]
   containers:
   - name: main
     image: {image}
@@ -59,10 +69,10 @@ maximum_age_s = 1
 def test_a_push_updates_a_pod_if_the_image_proves_itself(
     registry: Registry, supervised: Daemon, witness: PodmanClient, name: str
 ) -> None:
-    """A bad push is rolled back offline, old images go, nobody else's do; beside it a CronJob runs on the minute."""
+    """An init container's image too; a bad one is rolled back offline, old ones go; a CronJob runs on the minute."""
 
-    def image() -> str:
-        found: str = witness.containers.get(f"{name}-main").attrs["Image"]
+    def image(container: str = "main") -> str:
+        found: str = witness.containers.get(f"{name}-{container}").attrs["Image"]
         return found
 
     def updates(reason: str) -> int:
@@ -80,28 +90,38 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
     reference = registry.push(f"{name}:1", "first")
     for tag in ("second", "bad"):
         registry.push(f"{name}:{tag}", tag)
-    supervised.write("p.yaml", POD.format(name=name, image=reference, deadline=60))
+    step = registry.push(f"{name}-step:1", "prepares")
+    registry.push(f"{name}-step:second", "prepares-anew")
+    text = POD.replace("{image}", reference).replace("{step}", step)
+    supervised.write("p.yaml", text.format(name=name, deadline=60))
     supervised.wait_pod(name)
     until(lambda: reason() == "Updated", "the first version proved")
-    first = image()
+    first, prepared = image(), image("step")
     registry.move(name, "second")
-    until(lambda: updates("UpdateSucceeded") == 1, "the second version proved", 90)
-    second = image()
-    until(lambda: here() == {second, theirs}, "the first image removed", 60)
-    (told,) = until(lambda: supervised.events("", "ImageRemoved"), "a word about it")
-    assert told["message"].startswith(f"removed image {reference} ({first[:12]}, ")
-    until(lambda: supervised.metric('podsupd_images_removed_total{reason="age"}') == 1, "its metric")
+    registry.move(f"{name}-step", "second")
+    until(lambda: first not in {image(), image("proxy")} and image("step") != prepared, "the second versions", 90)
+    # One look finds both, or the next one the other.
+    until(lambda: reason() == "Updated" and updates("UpdateSucceeded") == updates("Updating"), "them proved", 90)
+    second, step_id, tried = image(), image("step"), updates("Updating")
+    assert image("proxy") == second
+    assert supervised.cli("logs", f"{name}/step").stdout.strip() == "prepares-anew"
+    until(lambda: here() == {second, step_id, theirs}, "the first images removed", 60)
+    told = until(lambda: supervised.events("", "ImageRemoved")[1:] and supervised.events("", "ImageRemoved"), "words")
+    assert any(e["message"].startswith(f"removed image {reference} ({first[:12]}, ") for e in told)
+    until(lambda: supervised.metric('podsupd_images_removed_total{reason="age"}') == 2, "its metric")
+    life = witness.containers.get(f"{name}-step").attrs["Id"]
 
-    supervised.write("p.yaml", POD.format(name=name, image=reference, deadline=6))
+    supervised.write("p.yaml", text.format(name=name, deadline=6))
     registry.move(name, "bad")
-    until(lambda: updates("Updating") == 2, "the bad version tried", 60)
+    until(lambda: updates("Updating") == tried + 1, "the bad version tried", 60)
     registry.stop()
     until(lambda: updates("RolledBack") == 1, "the bad version rolled back", 60)
     supervised.wait_pod(name, 60)
     until(lambda: image() == second, "the good version in place")
     until(lambda: supervised.condition(name, "ImagesChecked") == "False", "the registry away", 60)
     until(lambda: updates("ImageCheckFailed"), "a word about it")
-    assert (image(), updates("Updating")) == (second, 2)
+    assert (image(), image("proxy"), updates("Updating")) == (second, second, tried + 1)
+    assert witness.containers.get(f"{name}-step").attrs["Id"] == life, "what was prepared is not prepared again"
 
     (supervised.manifests / "p.yaml").unlink()
     until(lambda: here() == {theirs}, "the images of a pod that is gone removed", 90)

@@ -7,7 +7,7 @@ from core.world import AWAY, World, kinds
 
 from podsupd.model.observed import ContainerState
 from podsupd.model.plan import CreateContainer, Facts, ImageFact, ImageState, Intent, PullImage
-from podsupd.model.spec import ContainerSpec, PodSpec, PullPolicy, RestartPolicy
+from podsupd.model.spec import ContainerSpec, PodSpec, PortSpec, PullPolicy, RestartPolicy
 
 DAY = 86400.0
 
@@ -302,18 +302,142 @@ def test_an_image_that_moved_here_leaves_what_runs_alone() -> None:
     assert world.named("web").incarnation.container_id == life.container_id
 
 
-def test_a_sidecar_is_looked_up_and_a_step_is_not() -> None:
-    """What goes on running is kept new; what has done its work is not made to do it again."""
-    sidecar = ContainerSpec("proxy", "proxy", "proxy", PullPolicy.ALWAYS, restart_policy=RestartPolicy.ALWAYS)
-    step = ContainerSpec("step", "step", "step", PullPolicy.ALWAYS)
-    want = replace(watched(policy=PullPolicy.NEVER), init_containers=(sidecar, step))
-    world = World(want=want, images=dict(IMAGES), registry={"proxy": "id-proxy", "step": "id-step"}, codes={"step": 0})
+SIDECAR = ContainerSpec("proxy", "proxy", "proxy", PullPolicy.ALWAYS, restart_policy=RestartPolicy.ALWAYS)
+STEP = ContainerSpec("step", "step", "step", PullPolicy.ALWAYS)
+
+
+def with_inits(policy: PullPolicy = PullPolicy.NEVER) -> World:
+    """Return a world that has proved itself, of a pod with a sidecar and a step that ends well."""
+    want = replace(watched(policy=policy), init_containers=(SIDECAR, STEP))
+    world = World(want=want, images=dict(IMAGES), codes={"step": 0})
+    world.registry = {"nginx": "id-nginx", "proxy": "id-proxy", "step": "id-step"}
+    world.images |= {i: ImageFact(ImageState.PRESENT, i, pulled_at=1.0) for i in ("id-proxy", "id-step")}
     world.settle()
     say(world, passing=True)
     pass_time(world, 11)
+    assert world.memory.good is not None
+    assert world.memory.good.images["step"] == "id-step"
     world.done.clear()
-    world.registry |= {"proxy": "id-proxy-2", "step": "id-step-2"}
+    world.notes.clear()
+    return world
+
+
+def pods_made(world: World) -> int:
+    """Return how often the pod was made."""
+    return kinds(world).count("CreatePod")
+
+
+def prune(world: World) -> None:
+    """Have somebody remove the containers that have ended."""
+    assert world.seen is not None
+    world.seen = replace(world.seen, containers=tuple(c for c in world.seen.containers if not c.state.dead))
+
+
+def test_a_newer_sidecar_takes_the_place_of_the_old_one_alone() -> None:
+    """A native sidecar is kept new as any container is, and the containers beside it run on."""
+    world = with_inits()
+    life = world.named("web").incarnation
+    world.registry["proxy"] = "id-proxy-2"
     pass_time(world, 101)
-    assert set(pulls(world)) == {"proxy"}
-    assert made(world) == ["id-proxy-2"]
+    assert (made(world), pods_made(world)) == (["id-proxy-2"], 0)
     assert world.named("proxy").state is ContainerState.RUNNING
+    assert world.named("web").incarnation == life
+    pass_time(world, 11)
+    assert reasons(world) == ["Updating", "UpdateSucceeded"]
+
+
+def test_a_newer_step_does_its_work_before_the_containers_start_again() -> None:
+    """A newer image of an init container makes the pod anew, as an edit of it would, once, and proves itself."""
+    world = with_inits()
+    world.registry |= {"step": "id-step-2", "proxy": "id-proxy-2"}
+    pass_time(world, 101)
+    assert set(pulls(world)) == {"proxy", "step"}
+    order = [k for k in kinds(world) if k in {"PullImage", "RemovePod", "CreatePod"}]
+    assert order == ["PullImage", "PullImage", "RemovePod", "CreatePod"]
+    assert made(world) == ["id-proxy-2", "id-step-2", "nginx", "busybox"]
+    (said,) = [n.message for n in world.notes if n.reason == "Updating"]
+    assert said == "pod p is updated: proxy to proxy (id-proxy-2), step to step (id-step-2)"
+    say(world, passing=True)
+    pass_time(world, 11)
+    assert reasons(world) == ["Updating", "UpdateSucceeded"]
+    assert world.memory.good is not None
+    assert world.memory.good.images["step"] == "id-step-2"
+    pass_time(world, 1000)
+    assert pods_made(world) == 1
+
+
+def test_a_step_that_fails_brings_back_the_one_that_worked() -> None:
+    """A migration that cannot run costs the deadline, not the service; its digest is left alone until it moves."""
+    world = with_inits()
+    world.registry["step"] = "id-bad"
+    world.codes["step"] = 1
+    pass_time(world, 101 + 30)
+    assert reasons(world) == ["Updating"]
+    pass_time(world, 31)
+    world.codes["step"] = 0
+    world.settle()
+    assert reasons(world) == ["Updating", "RolledBack"]
+    assert world.named("step").image_id == "id-step"
+    assert world.named("web").state is ContainerState.RUNNING
+    world.done.clear()
+    pass_time(world, 1000)
+    assert (pods_made(world), made(world)) == (0, [])
+    world.registry["step"] = "id-mended"
+    pass_time(world, 101)
+    assert made(world)[:2] == ["proxy", "id-mended"]
+
+
+def test_steps_that_somebody_pruned_hide_nothing_and_repeat_nothing() -> None:
+    """`podman container prune` every night neither restarts a pod nor keeps it from a newer init container."""
+    world = with_inits()
+    prune(world)
+    life = world.named("web").incarnation
+    pass_time(world, 500)
+    assert (world.named("web").incarnation, made(world)) == (life, [])
+    world.registry["step"] = "id-step-2"
+    pass_time(world, 101)
+    assert "id-step-2" in made(world)
+    prune(world)
+    say(world, passing=True)
+    pass_time(world, 11)
+    assert reasons(world) == ["Updating", "UpdateSucceeded"]
+    assert world.memory.good is not None
+    assert world.memory.good.images["step"] == "id-step-2"
+    prune(world)
+    pass_time(world, 1000)
+    assert pods_made(world) == 1
+
+
+def test_an_image_of_a_step_that_moved_here_leaves_the_pod_alone() -> None:
+    """Somebody's pull of the tag repeats no work that was done, whether the step's container is still there or not."""
+    world = with_inits()
+    assert world.want is not None
+    inits = tuple(replace(c, pull_policy=PullPolicy.IF_NOT_PRESENT) for c in world.want.init_containers)
+    world.want = replace(world.want, init_containers=inits, auto_update_s=None)
+    world.settle()
+    world.done.clear()
+    world.images["step"] = ImageFact(ImageState.PRESENT, "id-moved", pulled_at=1.0)
+    prune(world)
+    pass_time(world, 500)
+    assert (pods_made(world), made(world)) == (0, [])
+
+
+def test_an_edit_of_the_pod_does_not_prove_itself_before_the_pod_is_made() -> None:
+    """With minHealthySeconds: 0 what still runs as before says nothing of the version that is to come."""
+    want = replace(pod(), update=replace(UPDATE, min_healthy_s=0.0))
+    world = World(want=want, images=dict(IMAGES), facts=Facts("me"))
+    world.settle()
+    say(world, passing=True)
+    world.settle()
+    good = world.memory.good
+    assert good is not None
+    web = replace(want.containers[0], ports=(PortSpec(80, host_port=9090),))
+    world.want = replace(want, containers=(web, *want.containers[1:]))
+    world.turn()
+    assert world.memory.good == good
+    assert reasons(world) == ["Updating"]
+    world.settle()
+    assert world.memory.good == good
+    say(world, passing=True)
+    world.settle()
+    assert reasons(world)[-1] == "UpdateSucceeded"
