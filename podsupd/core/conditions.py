@@ -50,7 +50,8 @@ class PodView:
     """All that is known of a pod at one moment.
 
     seen: the last observation. plan: made on it. fault: why the manifest in force is not the file's, or empty.
-    stale: Podman does not answer, so seen is old. fresh: the plan was made for the newest wish.
+    stale: Podman does not answer, so seen is old; refused: its word where it answers, and will not show the pod.
+    fresh: the plan was made for the newest wish.
     wall: epoch seconds, for conditions that have changed since the last plan.
     """
 
@@ -63,6 +64,7 @@ class PodView:
     probes: Mapping[str, ProbeStatus] = field(default_factory=dict)
     fault: str = ""
     stale: bool = False
+    refused: str = ""
     owner: str = ""
     fresh: bool = True
     wall: float = 0.0
@@ -299,7 +301,8 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
     if view.fault:
         found.append(Condition("ManifestCurrent", "False", "LastGoodUsed", view.fault))
     if view.stale:
-        found.append(Condition("ObservationFresh", "False", "PodmanUnavailable", "Podman does not answer"))
+        reason = "PodmanRefuses" if view.refused else "PodmanUnavailable"
+        found.append(Condition("ObservationFresh", "False", reason, view.refused or "Podman does not answer"))
     return tuple(found)
 
 

@@ -238,6 +238,8 @@ def image_gate(spec: ContainerSpec, memory: ContainerMemory, facts: Facts, now: 
     policy = PullPolicy.NEVER if spec.image_id else spec.pull_policy  # an id is not pulled
     if at_hand(spec, fact) and policy is not PullPolicy.ALWAYS:
         return None
+    if fact.state is ImageState.UNKNOWN and fact.message:
+        return Decision(memory, waiting=("ImageInspectError", fact.message), wake_at=fact.retry_at)
     if policy is PullPolicy.NEVER:
         message = f"image {spec.image} is not here and imagePullPolicy is Never"
         return Decision(memory, waiting=("ErrImageNeverPull", message), wake_at=now.boottime + IMAGE_LOOK_AGAIN_S)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from podsupd import log
 from podsupd.core.backoff import crash_delay
 from podsupd.engine.tasks import TaskPool
-from podsupd.errors import PodmanError
+from podsupd.errors import PodmanError, PodmanRejected
 from podsupd.model.plan import ImageFact, ImageState, Note
 from podsupd.model.references import Login
 from podsupd.model.spec import BackoffSpec
@@ -20,6 +20,7 @@ BACKOFF = BackoffSpec()
 AT_ONCE = 3
 PROGRESS_EVERY_S = 5.0
 FOUND_FOR_S = 1.0
+REFUSED_S = 1.0
 
 
 class Puller:
@@ -54,7 +55,11 @@ class Puller:
         known = self._facts.get(image)
         if known is not None and known.state is ImageState.PULLING:
             return known
-        found = await self._find(image)
+        try:
+            found = await self._find(image)
+        except PodmanRejected as error:
+            # As while another image is removed, or for one whose files are damaged: nothing else of the pod waits.
+            return ImageFact(ImageState.UNKNOWN, message=str(error), retry_at=self._clock.now().boottime + REFUSED_S)
         if found:
             pulled_at = known.pulled_at if known else 0.0
             if known is not None and known.state is ImageState.FAILED:

@@ -26,6 +26,7 @@ from podsupd.engine.tools import Tools
 from podsupd.errors import (
     CgroupUnavailable,
     PodmanConflict,
+    PodmanError,
     PodmanNotFound,
     PodmanRejected,
     PodmanUnavailable,
@@ -80,6 +81,7 @@ class Worker:
         self._seen: ObservedPod | None = None
         self._plan: Plan | None = None
         self._unavailable = 0
+        self._refused = ""
         self._wishes = 0
         self._planned = -1
         self._applied: tuple[Action, ...] = ()
@@ -172,6 +174,7 @@ class Worker:
             self._tools.prober.statuses(self.name),
             self._fault,
             stale=self._unavailable > 1,
+            refused=self._refused,
             owner=self._tools.owner,
             fresh=self._planned == self._wishes,
             wall=self._tools.clock.wall(),
@@ -191,19 +194,28 @@ class Worker:
                 self._again.clear()
                 try:
                     wait = await self._turn()
-                    self._unavailable = 0
-                except PodmanUnavailable as error:
-                    self._unavailable += 1
-                    self._looking.whole = True
-                    self._watching_since = self._tools.clock.now().boottime
-                    self._tools.unavailable(str(error))
-                    self._note_conditions()
-                    self._tools.changed(self.name)
-                    wait = min(UNAVAILABLE_FIRST_S * 2 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
+                    self._unavailable, self._refused = 0, ""
+                except PodmanError as error:
+                    wait = self._blinded(error)
                 if wait is None or wait > 0:
                     await pause(self._again, wait)
         finally:
             self._lives.close()
+
+    def _blinded(self, error: PodmanError) -> float:
+        """Take it that the pod could not be looked at; return how long to wait before the next turn."""
+        self._unavailable += 1
+        self._looking.whole = True
+        self._watching_since = self._tools.clock.now().boottime
+        refused = "" if isinstance(error, PodmanUnavailable) else str(error)
+        if not refused:
+            self._tools.unavailable(str(error))
+        elif refused != self._refused:
+            self._tell(Note("Warning", "Failed", refused))
+        self._refused = refused
+        self._note_conditions()
+        self._tools.changed(self.name)
+        return min(UNAVAILABLE_FIRST_S * 2.0 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
 
     async def _turn(self) -> float | None:
         """Observe, plan and apply once; return how long to wait before the next turn."""

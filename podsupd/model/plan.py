@@ -60,8 +60,9 @@ class ImageState(StrEnum):
 class ImageFact:
     """An image at hand or not.
 
-    image_id: empty when it is not here; after a failed pull it may be here all the same. failed_at, retry_at: boottimes
-    of a failed pull and of the next one. pulled_at: boottime of the last pull that ended well.
+    UNKNOWN with a message: Podman refuses to show it, until retry_at it is not asked again. image_id: empty when it is
+    not here; after a failed pull it may be here all the same. failed_at, retry_at: boottimes of a failed pull and of
+    the next one. pulled_at: boottime of the last pull that ended well.
     """
 
     state: ImageState

@@ -29,7 +29,7 @@ class Objects:
 
     images: reference -> id; nameless: ids that lost their name; parents: id -> id of what an image was built on.
     registry: what can be pulled; moved: reference -> id of another image that it means there now.
-    stubborn: container name -> signals that it ignores.
+    stubborn: container name -> signals that it ignores. ends: image id -> exit code of containers that end at once.
     supplied_pids: container name -> pid of its next start. logs: container name -> (stream, line).
     """
 
@@ -43,6 +43,7 @@ class Objects:
         self.registry: set[str] = set()
         self.moved: dict[str, str] = {}
         self.stubborn: dict[str, set[str]] = {}
+        self.ends: dict[str, int] = {}
         self.supplied_pids: dict[str, int] = {}
         self.logs: dict[str, list[tuple[str, str]]] = {}
         self._listeners: list[asyncio.Queue[Doc]] = []
@@ -120,6 +121,8 @@ class Objects:
         doc["NetworkSettings"] = copy.deepcopy(running["NetworkSettings"])
         attributes = {"name": doc["Name"], "image": doc["ImageName"], "podId": doc["Pod"], "containerExitCode": "0"}
         self._tell("container", "start", doc["Id"], attributes)
+        if not doc["IsInfra"] and doc["Image"] in self.ends:
+            self._exit(doc, self.ends[doc["Image"]])
 
     def _new_container(self, name: str, recorded: str, pod: Doc | None, labels: Doc) -> Doc:
         doc: Doc = copy.deepcopy(self._recorded[recorded])

@@ -50,7 +50,9 @@ def desired(*pods: PodSpec, scans: int = 1, **changes: Any) -> Desired:
 
 
 class Clock:
-    """The machine's own time: the fake libpod answers over a real socket."""
+    """The machine's own time: the fake libpod answers over a real socket. epoch: a wall clock that stands still."""
+
+    epoch: float | None = None
 
     def now(self) -> Now:
         """Return monotonic seconds."""
@@ -58,7 +60,7 @@ class Clock:
 
     def wall(self) -> float:
         """Return epoch seconds."""
-        return time.time()
+        return time.time() if self.epoch is None else self.epoch
 
 
 @dataclass

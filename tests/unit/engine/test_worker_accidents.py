@@ -15,6 +15,7 @@ from podsupd.model.plan import Intent
 from podsupd.model.spec import BackoffSpec
 from podsupd.model.status import ChangeState
 from tests.fakes.libpod import Fault
+from tests.fakes.objects import NGINX
 
 SLOW = BackoffSpec(initial_s=60.0)
 
@@ -147,6 +148,44 @@ async def test_a_podman_that_is_away_is_said_and_asked_again(rig: Rig) -> None:
     rig.fleet.poke_all()
     await rig.until(lambda: not rig.fleet.workers["a"].view().stale, "the picture fresh again")
     assert rig.of("start") == []
+
+
+async def test_a_pod_that_podman_will_not_show_is_said_with_its_word(rig: Rig) -> None:
+    """One event and a condition with Podman's reason, however often it is asked; then it goes on as if nothing was."""
+    await rig.up(pod("a"))
+    fault = Fault(status=500, cause="database is malformed", message="cannot read the pod", times=None)
+    rig.fake.fail("list_containers", fault)
+    rig.fleet.poke_all()
+    await rig.until(lambda: rig.fleet.workers["a"].view().stale, "the picture called stale")
+    status = derive(rig.fleet.workers["a"].view(), rig.clock.now())
+    (said,) = [c for c in status.conditions if c.type == "ObservationFresh"]
+    assert (said.reason, said.message) == ("PodmanRefuses", "cannot list containers of pod a: cannot read the pod")
+    assert (rig.journal.reasons("a").count("Failed"), rig.doubts) == (1, [])
+    rig.fake.faults.clear()
+    rig.fleet.poke_all()
+    await rig.until(lambda: not rig.fleet.workers["a"].view().stale, "the picture fresh again")
+    assert rig.of("start") == []
+
+
+async def test_an_image_that_podman_will_not_show_holds_up_its_container_alone(rig: Rig) -> None:
+    """Its neighbour's crash is healed meanwhile; when the image can be looked at again, its container is made."""
+    want = pod("a", "x", "y")
+    await rig.up(want)
+    rig.fake.fail("image_inspect", Fault(status=500, cause="layer not known", message="layer not known", times=None))
+    edited = replace(want, containers=(replace(want.containers[0], image=NGINX), want.containers[1]))
+    await rig.want(edited)
+    await rig.until(lambda: rig.fleet.workers["a"].view().plan.waiting, "the wait")  # type: ignore[union-attr]
+    plan = rig.fleet.workers["a"].view().plan
+    assert plan is not None
+    reason, message = plan.waiting["x"]
+    assert (reason, "layer not known" in message) == ("ImageInspectError", True)
+    pid = pid_of(rig, "a-y")
+    rig.fake.crash("a-y")
+    rig.deaths.tell(pid)
+    await rig.until(lambda: rig.fake.container("a-y")["State"]["Running"], "the neighbour back")
+    rig.fake.faults.clear()
+    await rig.until(lambda: rig.of("create_container"), "the container made anew")
+    await rig.until(lambda: rig.settled("a"), "the pod up")
 
 
 async def test_a_conflict_is_a_stale_picture_and_tried_again_at_once(rig: Rig) -> None:
