@@ -1,7 +1,8 @@
 """What one pod looks like, at the price of one list call while nothing changes.
 
-Inspects are kept for as long as the container's line in the list stays the same: everything that changes in an inspect
-(state, pid, times, exit code) changes the line too, and what is fixed at creation cannot change under an id.
+Inspects are kept for as long as the container's line in the list stays the same and nobody started it: everything that
+changes in an inspect (state, pid, times, exit code) changes the line too, and what is fixed at creation cannot change
+under an id.
 """
 
 from collections.abc import Hashable, Mapping
@@ -45,6 +46,17 @@ class Looks:
     def put(self, name: str, look: Look) -> None:
         """Keep a look."""
         self._pods[name] = look
+
+    def started(self, container: str) -> None:
+        """Have a container, by id or name, inspected again: lines tell times in seconds.
+
+        One that ends at once, twice within a second and in the same way, has one line for both lives.
+        """
+        for look in self._pods.values():
+            for container_id, (_, inspected) in look.containers.items():
+                if container in {container_id, inspected["Name"]}:
+                    look.containers[container_id] = (None, inspected)
+                    return
 
     def drop(self, name: str) -> None:
         """Forget a pod that is gone."""

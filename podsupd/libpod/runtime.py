@@ -201,6 +201,7 @@ class LibpodRuntime:
         For a few milliseconds after a death libpod still takes a container for running, and a start is such a
         success: observe afterwards. PodmanConflict while it is being cleaned up or paused.
         """
+        self._looks.started(container_id)
         path = f"containers/{container_id}/start"
         await self._podman.request(Call("start", f"start container {container_id[:SHORT_ID]}", "POST", path))
 

@@ -12,6 +12,8 @@ from podsupd.model.spec import CronSpec, JobSpec, PodSpec, PullPolicy, RestartPo
 from tests.fakes.objects import BUSYBOX
 
 GOOD, BAD = "a" * 64, "b" * 64
+LOOKS = frozenset({"list_containers", "list_pods", "inspect_pod"})
+"""How these may fail is swept in test_fault_sweep."""
 MIDNIGHT = 1795305600.0  # 2026-11-22T00:00Z
 
 
@@ -78,12 +80,12 @@ async def test_every_call_of_an_update_may_fail_once(
 ) -> None:
     """What works is kept and what does not is taken back, whichever call goes wrong, and no pod is made anew for it."""
     monkeypatch.setattr("podsupd.libpod.runtime.PULL_SILENCE_S", 1.0)
-    calls = await sweep(tmp_path, kind, proved, update)
+    calls = await sweep(tmp_path, kind, proved, update, LOOKS)
     assert calls["create_container"] == 3
 
 
 @pytest.mark.parametrize("kind", ["refused", "lost", "hangs"])
 async def test_every_call_of_a_run_may_fail_once(kind: str, tmp_path: Path) -> None:
     """No run is missed and none is done twice, whichever call goes wrong."""
-    calls = await sweep(tmp_path, kind, scheduled, run_twice)
+    calls = await sweep(tmp_path, kind, scheduled, run_twice, LOOKS)
     assert calls["create_pod"] == 2

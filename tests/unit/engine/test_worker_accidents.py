@@ -15,7 +15,7 @@ from podsupd.model.plan import Intent
 from podsupd.model.spec import BackoffSpec
 from podsupd.model.status import ChangeState
 from tests.fakes.libpod import Fault
-from tests.fakes.objects import NGINX
+from tests.fakes.objects import BUSYBOX, NGINX
 
 SLOW = BackoffSpec(initial_s=60.0)
 
@@ -186,6 +186,18 @@ async def test_an_image_that_podman_will_not_show_holds_up_its_container_alone(r
     rig.fake.faults.clear()
     await rig.until(lambda: rig.of("create_container"), "the container made anew")
     await rig.until(lambda: rig.settled("a"), "the pod up")
+
+
+async def test_a_container_that_ends_at_once_is_counted_each_time(rig: Rig) -> None:
+    """Two lives within a second, ended alike, look alike in Podman's list: both count, and the back-off begins."""
+    rig.fake.ends[rig.fake.images[BUSYBOX]] = 1
+    await rig.want(pod("a"))
+    await rig.until(lambda: rig.fleet.workers["a"].view().memory.containers["main"].failures == 2, "two failures")
+    await rig.until(lambda: "main" in rig.fleet.workers["a"].view().plan.waiting, "the back-off")  # type: ignore[union-attr]
+    plan = rig.fleet.workers["a"].view().plan
+    assert plan is not None
+    assert plan.waiting["main"][0] == "CrashLoopBackOff"
+    assert len(rig.of("start")) == 2
 
 
 async def test_a_conflict_is_a_stale_picture_and_tried_again_at_once(rig: Rig) -> None:
