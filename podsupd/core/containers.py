@@ -286,6 +286,9 @@ def _create(
     create = CreateContainer(seen.id, pod, spec, container_digest(pod, spec), "it is missing")
     # By its name, which the creation has just taken: a look between the two would tell nothing.
     start = StartContainer(spec.runtime_name, spec.name, "it is created")
+    if not memory.recreate:
+        # What failed was made of something else, or removed by hand: what is made now has not failed yet.
+        memory = replace(memory, failures=0, not_before=0.0)
     memory = replace(memory, pull_asked_at=None, recreate=False)
     return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 

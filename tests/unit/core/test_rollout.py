@@ -132,6 +132,26 @@ def test_an_update_that_is_not_ready_in_time_goes_back_to_the_very_image() -> No
     assert world.status().last_good
 
 
+def test_the_way_back_does_not_wait_for_the_back_off_of_what_failed() -> None:
+    """A start of the good version that Podman refuses once is tried again in a second, not after five minutes."""
+    world = proved()
+    world.want = pod("nginx:2")
+    world.codes["web"] = 1
+    pass_time(world, 59)
+    assert world.memory.containers["web"].failures > 2
+    del world.codes["web"]
+    world.now += 2
+    made = world.turn(limit=0)
+    while not any(isinstance(a, CreateContainer) for a in made.actions):
+        made = world.turn(limit=1)
+    world.refuse(made.actions[1], "busy")
+    asked = world.now
+    world.settle()
+    assert world.named("web").image_id == "id-nginx"
+    assert world.named("web").state is ContainerState.RUNNING
+    assert world.now - asked < 5
+
+
 def test_a_failed_version_is_not_tried_again_until_the_file_changes() -> None:
     """Not after a crash, a reboot or a restart of the daemon; any change of what the file says is a new try."""
     world = proved()
