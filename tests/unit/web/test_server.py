@@ -156,6 +156,12 @@ async def test_tcp_needs_the_token(settings: Settings, token_file: str) -> None:
                     assert status == 200 or response.headers["WWW-Authenticate"] == "Bearer"
         async with session.get("/readyz") as response:
             assert response.status == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(b"GET /v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        assert line == b"HTTP/1.1 401 Unauthorized\r\n"
 
 
 @pytest.mark.parametrize(
