@@ -227,7 +227,7 @@ class Engine:
         worker = self._fleet.workers.get(pod)
         if worker is None:
             known = ", ".join(sorted(self._fleet.workers)) or "none"
-            raise LookupError(f"no pod is named {pod} (known: {known})")
+            raise LookupError(f"cannot find pod {pod}: the pods are {known}")
         names = [c.name for c in worker.want.every] if worker.want else []
         if container is not None and container not in names:
             raise LookupError(f"pod {pod} has no container {container} (it has: {', '.join(names) or 'none'})")

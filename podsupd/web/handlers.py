@@ -25,7 +25,10 @@ def find_pod(request: web.Request) -> PodStatus:
     found = next((pod for pod in pods if pod.name == name), None)
     if found is None:
         names = ", ".join(pod.name for pod in pods) or "none"
-        message = f"cannot find pod {name}: the pods are {names}"
+        files = request.app[CONTROL].config().files
+        # Whose it is cannot be known of a file that was never right; who looks for a pod may have just written it.
+        wrong = "".join(f"; not loaded: {file.errors[0]}" for file in files if file.errors and not file.pods)
+        message = f"cannot find pod {name}: the pods are {names}{wrong}"
         raise LookupError(message)
     return found
 
