@@ -68,10 +68,8 @@ class TracefsTracer:
         self._fds: list[int] = []
         self._page = PAGE
         self._statuses = Statuses()
-        self._merge = Merge()
-        self._cut = False
+        self._merge, self._cut, self._lost_told = Merge(), False, 0
         self._opening = threading.Lock()
-        self._lost_told = 0
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
         self.watched: set[int] = set()
@@ -102,6 +100,8 @@ class TracefsTracer:
         instance = instances / self._name
         instance.mkdir()
         self._instance = instance
+        # What is left of an earlier instance says nothing of this one.
+        self._merge, self._cut, self._lost_told = Merge(), False, 0
         cpus = sorted((instance / "per_cpu").glob("cpu*"))
         # Open before anything else: from now on nobody can take it for a stale one.
         self._fds = [os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) for cpu in cpus]
