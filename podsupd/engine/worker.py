@@ -225,7 +225,7 @@ class Worker:
         for action in made.actions:
             if wishes != self._wishes:
                 break
-            if made.memory != self._saved and action is made.actions[0]:
+            if self._to_save(made.memory) and action is made.actions[0]:
                 applied = await beside(self._save(made), self._apply(action))
             else:
                 applied = await self._apply(action)
@@ -252,10 +252,14 @@ class Worker:
         before = self._memory
         made = plan(self._want, self._intent, seen, facts, before, self._tools.clock.now())
         start_alone = len(made.actions) == 1 and isinstance(made.actions[0], StartContainer)
-        if made.memory != self._saved and not start_alone and not await self._save(made):
+        if self._to_save(made.memory) and not start_alone and not await self._save(made):
             undurable = replace(facts, durable=False)
             made = plan(self._want, self._intent, seen, undurable, before, self._tools.clock.now())
         return made
+
+    def _to_save(self, memory: PodMemory) -> bool:
+        """Say whether anything changed that an action may rely on; conditions are told, and kept sparingly."""
+        return memory != replace(self._saved, conditions=memory.conditions)
 
     async def _save(self, made: Plan) -> bool:
         try:

@@ -25,6 +25,7 @@ def tools_over(seen: ObservedPod | None) -> Any:
     made.probe_memory.changed.return_value = False
     made.puller.fact = AsyncMock()
     made.executor.apply = AsyncMock()
+    made.shelters.look = AsyncMock(return_value={})
     made.files.keep = AsyncMock()
     made.files.before = AsyncMock()
     made.files.words = AsyncMock(return_value={})
