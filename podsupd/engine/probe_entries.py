@@ -48,7 +48,7 @@ class Entry:
     ticket: int = 0  # the one turn that is current; 0: none
     running: bool = False
     gone: bool = False
-    telling: Telling = Telling()
+    telling: Telling = field(default_factory=Telling)
 
     @property
     def spec(self) -> ProbeSpec:
