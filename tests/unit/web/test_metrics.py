@@ -182,3 +182,25 @@ async def test_openmetrics_is_negotiated(client: aiohttp.ClientSession) -> None:
     async with client.get("/metrics", headers={"Accept": accept}) as response:
         assert response.content_type == "application/openmetrics-text"
         assert (await response.text()).endswith("# EOF\n")
+
+
+def test_the_counters_of_a_pod_that_is_gone_go_too() -> None:
+    """Names that come and go daily do not fill the memory; what a pod counted last is scraped once more."""
+    control = FakeControl()
+    meter = fed(control)
+    gone = [pod for pod in control.pods_ if pod.name != "my-shared-pod"]
+    labels = {"pod": "my-shared-pod", "container": "nginx-server"}
+    assert value(meter, "stop_killed_processes_total", **labels) == 2
+    assert value(meter, "stop_killed_processes_total", **labels) == 2
+    control.pods_[:] = gone
+    assert value(meter, "stop_killed_processes_total", **labels) == 2
+    left = samples(meter)
+    assert not [name for name, series in left if ("pod", "my-shared-pod") in series and name.endswith("_total")]
+    assert ("podsupd_events_total", frozenset()) in left
+
+
+def test_before_there_is_an_engine_nothing_is_taken_for_gone() -> None:
+    """A scrape in the middle of the start loses no count."""
+    meter = fed()
+    labels = {"pod": "my-shared-pod", "container": "nginx-server"}
+    assert [value(meter, "stop_killed_processes_total", **labels) for _ in range(3)] == [2, 2, 2]
