@@ -33,10 +33,13 @@ class Disk:
     device: str
 
     def written(self) -> Written:
-        """Write out what the kernel holds back, and return what reached the disk so far."""
+        """Write out what the kernel holds back, and return what reached the disk so far, without the flush of that."""
+        flushes = self._stat(_FLUSHES)
         _run("sync", "--file-system", str(self.path))
-        fields = Path(f"/sys/block/{Path(self.device).name}/stat").read_text().split()
-        return Written(int(fields[_SECTORS_WRITTEN]) * SECTOR, int(fields[_FLUSHES]))
+        return Written(self._stat(_SECTORS_WRITTEN) * SECTOR, flushes)
+
+    def _stat(self, field: int) -> int:
+        return int(Path(f"/sys/block/{Path(self.device).name}/stat").read_text().split()[field])
 
 
 @contextmanager

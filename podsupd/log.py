@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -55,7 +55,7 @@ def to_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"
 
 
-def _with_priority(_logger: object, method: str, line: str) -> str:
+def _with_priority(_logger: object, method: str, line: Any) -> str:
     """Begin the line with its priority, as sd-daemon(3) has it: `journalctl -p warning` is the first look at night."""
     priority = _PRIORITIES.get(method, 6)
     return "\n".join(f"<{priority}>{part}" for part in line.split("\n"))

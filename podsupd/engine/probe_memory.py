@@ -41,22 +41,25 @@ class ProbeMemory:
     async def keep(self, pod: str) -> None:
         """Save the pod's states if a verdict changed since the last time."""
         states = self._prober.export(pod)
-        if _verdicts(states) != self._saved.get(pod, ()):
-            await self._save(pod, states)
-            self._saved[pod] = _verdicts(states)
+        verdicts = _verdicts(states)
+        if verdicts != self._saved.get(pod, ()) and await self._save(pod, states):
+            self._saved[pod] = verdicts
 
     async def keep_all(self, pods: list[str]) -> None:
         """Save everything, with streaks and histories: the end is near."""
         for pod in pods:
             await self._save(pod, self._prober.export(pod))
 
-    async def _save(self, pod: str, states: tuple[SavedProbe, ...]) -> None:
+    async def _save(self, pod: str, states: tuple[SavedProbe, ...]) -> bool:
+        """Save states, and say whether they are: what is not is tried again with the worker's next turn."""
         if not states and pod not in self._saved:
-            return
+            return True
         try:
             await self._state.save_probes(pod, _FORM.dump_json(states).decode())
         except StateUnavailable as error:
             logger.warning("probe states not saved", pod=pod, error=str(error))
+            return False
+        return True
 
     def forget(self, pod: str) -> None:
         """Drop what is known of a pod that is gone."""

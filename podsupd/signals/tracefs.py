@@ -75,10 +75,8 @@ class TracefsTracer:
         self._fds: list[int] = []
         self._page = PAGE
         self._statuses = Statuses()
-        self._merge = Merge()
-        self._cut = False
+        self._merge, self._cut, self._lost_told = Merge(), False, 0
         self._opening = threading.Lock()
-        self._lost_told = 0
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
         self.watched: set[int] = set()
@@ -102,6 +100,8 @@ class TracefsTracer:
 
     def _open(self, root: Path) -> None:
         remove_stale(root)
+        # What is left of earlier instances says nothing of these.
+        self._merge, self._cut, self._lost_told = Merge(), False, 0
         kb = max(LEAST_KB, min(MOST_KB, TOTAL_KB // (os.cpu_count() or 1)))
         for name, percent in ((self._name, 0), (f"{self._name}-processes", HALF_FULL)):
             self._instances.append(Instance(root, name, buffer_kb=kb, wake_at_percent=percent))

@@ -112,13 +112,18 @@ async def openapi(request: web.Request, _query: Query) -> web.StreamResponse:
 
 async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     """Return the JSON object of the body, ``{}`` for an empty one; ApiError 400 for anything else."""
-    text = await request.text()
-    if not text.strip():
+    try:
+        data = await request.read()
+    except web.RequestPayloadError as error:
+        raise ApiError(400, "cannot read the body: it broke off, or is not of its Content-Encoding") from error
+    if not data.strip():
         return {}
     try:
-        body = json.loads(text)
+        body = json.loads(data)
     except ValueError as error:
         raise ApiError(400, f"cannot read the body: it is not JSON: {error}") from None
+    except RecursionError:
+        raise ApiError(400, "cannot read the body: its values are nested too deeply") from None
     if not isinstance(body, dict):
         raise ApiError(400, "cannot read the body: it must be a JSON object")
     for name in body:
