@@ -125,7 +125,7 @@ class LibpodRuntime:
         for line in lines:
             key = line_key(line)
             kept = look.containers.get(line["Id"])
-            if kept is not None and kept[0] == key:
+            if kept is not None and key is not None and kept[0] == key:
                 fresh[line["Id"]] = kept
                 continue
             call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")
@@ -201,7 +201,6 @@ class LibpodRuntime:
         For a few milliseconds after a death libpod still takes a container for running, and a start is such a
         success: observe afterwards. PodmanConflict while it is being cleaned up or paused.
         """
-        self._looks.started(container_id)
         path = f"containers/{container_id}/start"
         await self._podman.request(Call("start", f"start container {container_id[:SHORT_ID]}", "POST", path))
 

@@ -5,6 +5,7 @@ processes that are no first ones of a container stay unknown, and nothing else c
 """
 
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -47,11 +48,7 @@ class Statuses:
                 made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
             self._ask(_LISTEN)
         except OSError as error:
-            self._drop()
-            self.missing = (
-                "exit codes of processes that are no first ones stay unknown: cannot listen to the kernel's process"
-                f" connector: {error.strerror}; it needs the host's own network and PID namespaces, and CAP_NET_ADMIN"
-            )
+            self._fail(error)
 
     def close(self) -> None:
         """Stop listening; never raises."""
@@ -59,6 +56,13 @@ class Statuses:
         with contextlib.suppress(OSError):
             self._ask(_IGNORE)
         self._drop()
+
+    def _fail(self, error: OSError) -> None:
+        self._drop()
+        self.missing = (
+            "exit codes of processes that are no first ones stay unknown: cannot listen to the kernel's process"
+            f" connector: {error.strerror}; it needs the host's own network and PID namespaces, and CAP_NET_ADMIN"
+        )
 
     def _drop(self) -> None:
         if self._socket is not None:
@@ -80,8 +84,11 @@ class Statuses:
                 ended = parse(self._socket.recv(1024))
             except BlockingIOError:
                 return
-            except OSError:
-                continue  # ENOBUFS: some did not fit
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    continue  # some did not fit
+                self._fail(error)
+                return
             if ended is not None:
                 yield ended
 
