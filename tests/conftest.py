@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ asyncio.set_event_loop(None)
 
 ROOMS = ("systemd", "podman5", "e2e", "podman", "unit")
 """In the order in which they are run: what takes longest first, so that no worker waits for another at the end."""
+
+
+def pytest_configure() -> None:
+    """End as with Ctrl-C when the tests are terminated (``timeout``, CI's own limit): what they made is removed."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

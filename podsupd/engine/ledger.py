@@ -92,7 +92,7 @@ class Ledger:
     def condition(self) -> Condition:
         """Say whether signals are traced, and if not, what is missing."""
         if self.up:
-            return Condition("SignalTracer", "True", "Tracing")
+            return Condition("SignalTracer", "True", "Tracing", self._tracer.partial)
         reason = "Off" if self._wanted == "off" else "Unavailable"
         return Condition("SignalTracer", "False", reason, self._fault)
 
@@ -100,7 +100,7 @@ class Ledger:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Trace until stopping; where it cannot be done say so once and try again from time to time."""
-        said, retry_s = "", RETRY_FIRST_S
+        said, partial, retry_s = "", "", RETRY_FIRST_S
         while not stopping.is_set():
             if self._wanted == "off":
                 await stopping.wait()
@@ -109,6 +109,9 @@ class Ledger:
                 # Enabling trace events waits for the kernel, tens of milliseconds each.
                 await asyncio.to_thread(self._tracer.open)
                 self._begin()
+                if self._tracer.partial not in {"", partial}:
+                    partial = self._tracer.partial
+                    logger.warning(partial)
                 self._offset = time.time_ns() - time.monotonic_ns()
                 self.up, retry_s = True, RETRY_FIRST_S
                 self._processes.observe([life for lives in self._lives.values() for life in lives])

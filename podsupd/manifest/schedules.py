@@ -1,5 +1,6 @@
 """A CronJob's schedule, and what else it says of its runs."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,19 @@ MACROS = {
 """What Kubernetes takes for a schedule besides five fields."""
 
 
+def expression(schedule: str) -> str:
+    """Return a schedule as cronsim reads what Kubernetes means by it.
+
+    Kubernetes' parser (robfig/cron) takes ? for *, and */2 for days that are chosen: where days of the month and of
+    the week are both chosen, either will do. To cronsim, as to Debian's cron, */2 is a star, and both have to be.
+    """
+    fields = MACROS.get(schedule, schedule).replace("?", "*").split()
+    for place, every in ((2, "1-31"), (4, "0-6")):
+        if len(fields) > place:
+            fields[place] = re.sub(r"(?<![^,])\*(?=/(?!0*1?(,|$)))", every, fields[place])
+    return " ".join(fields)
+
+
 def check(document: Document, report: Report) -> None:
     """Check what a CronJob says of its runs."""
     spec = document.value.get("spec")
@@ -36,7 +50,7 @@ def check(document: Document, report: Report) -> None:
         wrong("schedule", "is required: add it" if schedule is None else f"must be a string, found {_found(schedule)}")
     elif "TZ" in schedule:
         wrong("schedule", "no time zone may stand in it: write timeZone")
-    elif problem := _problem(MACROS.get(schedule, schedule)):
+    elif problem := _problem(expression(schedule)):
         wrong("schedule", f'{problem}, found "{schedule}"' if "found" not in problem else problem)
     zone = spec.get("timeZone", "UTC")
     if not isinstance(zone, str) or zone not in available_timezones():
@@ -59,7 +73,7 @@ def cron_of(workload: Mapping[str, Any]) -> CronSpec:
     spec = workload["spec"]
     deadline = spec.get("startingDeadlineSeconds")
     return CronSpec(
-        schedule=MACROS.get(spec["schedule"], spec["schedule"]),
+        schedule=expression(spec["schedule"]),
         time_zone=spec.get("timeZone", "UTC"),
         suspend=spec.get("suspend", False),
         deadline_s=None if deadline is None else float(deadline),

@@ -25,8 +25,8 @@ class Support(StrEnum):
 class Field:
     """A row of the table.
 
-    type: of the object or of each list item, empty for plain values. many: a list. why: the reason (ignored) or the
-    way out (not supported yet). quiet: values that say what happens anyway, accepted without a word.
+    type: of the object or of each list item, empty for plain values. many: a list. why: the reason (ignored), the way
+    out (not supported yet), what is less (supported). quiet: values that say what happens anyway, accepted silently.
     """
 
     support: Support
@@ -44,8 +44,8 @@ def _rows(support: Support, names: str, why: str = "", quiet: tuple[object, ...]
     return rows
 
 
-def _supported(names: str) -> dict[str, Field]:
-    return _rows(Support.SUPPORTED, names)
+def _supported(names: str, but: str = "") -> dict[str, Field]:
+    return _rows(Support.SUPPORTED, names, but)
 
 
 def _ignored(names: str, why: str, *quiet: object) -> dict[str, Field]:
@@ -62,7 +62,6 @@ _REMOVE = "remove it"
 _LINUX = "the pod runs on this host's Linux: remove it"
 _NO_PROVISIONER = "there is no provisioner: the claim is a volume of Podman by its name"
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod")
-
 _POLICY_UPDATES = "there is one pod: write a PodPolicy with update"
 
 
@@ -291,10 +290,11 @@ TABLE: dict[str, dict[str, Field]] = {
         **_later("managedBy", _REMOVE),
     },
     "CronJob": _workload("CronJob"),
-    "CronJobSpec": _supported(
-        "schedule timeZone concurrencyPolicy suspend startingDeadlineSeconds successfulJobsHistoryLimit "
-        "failedJobsHistoryLimit jobTemplate:JobTemplateSpec"
-    ),
+    "CronJobSpec": {
+        **_supported("schedule timeZone suspend startingDeadlineSeconds jobTemplate:JobTemplateSpec"),
+        **_supported("concurrencyPolicy", "Allow is taken as Forbid: there is one pod of the name"),
+        **_supported("successfulJobsHistoryLimit failedJobsHistoryLimit", "no more than the last run's pod is kept"),
+    },
     "JobTemplateSpec": {
         **_supported("spec:JobSpec"),
         **_ignored("metadata:ObjectMeta", "the one pod has the metadata of its template"),

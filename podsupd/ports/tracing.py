@@ -26,6 +26,11 @@ class Tracer(Protocol):
     watched: set[int]
     """Thread ids whose signals are wanted; the reader of the records keeps it up to date."""
 
+    @property
+    def partial(self) -> str:
+        """What is missing of a trace that was opened, and why; empty for nothing."""
+        ...
+
     def open(self) -> None:
         """Begin to trace; blocks, so call it in a thread. Raises TracingUnavailable."""
         ...

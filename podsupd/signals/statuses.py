@@ -10,10 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from podsupd import log
 from podsupd.model.signals import Ended
-
-logger = log.get("tracer")
 
 _NETLINK_CONNECTOR = 11
 _CN_IDX_PROC, _CN_VAL_PROC = 1, 1
@@ -32,13 +29,15 @@ _EXITED_AT = _WHAT_AT + _WHAT.size
 
 
 class Statuses:
-    """The ends of all processes of this host, from open() on."""
+    """The ends of all processes of this host, from open() on. missing: why nothing is told of them, or empty."""
 
     def __init__(self) -> None:
+        self.missing = ""
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
-        """Begin to listen; where the kernel does not let us, say so and have nothing to tell."""
+        """Begin to listen; where the kernel does not let us, have nothing to tell, and ``missing`` say why."""
+        self.missing = ""
         try:
             self._socket = made = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _NETLINK_CONNECTOR
@@ -49,8 +48,7 @@ class Statuses:
                 made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
             self._ask(_LISTEN)
         except OSError as error:
-            self._drop()
-            logger.info("exit codes of processes that are no first ones stay unknown", error=str(error))
+            self._fail(error)
 
     def close(self) -> None:
         """Stop listening; never raises."""
@@ -58,6 +56,13 @@ class Statuses:
         with contextlib.suppress(OSError):
             self._ask(_IGNORE)
         self._drop()
+
+    def _fail(self, error: OSError) -> None:
+        self._drop()
+        self.missing = (
+            "exit codes of processes that are no first ones stay unknown: cannot listen to the kernel's process"
+            f" connector: {error.strerror}; it needs the host's own network and PID namespaces, and CAP_NET_ADMIN"
+        )
 
     def _drop(self) -> None:
         if self._socket is not None:
@@ -82,8 +87,7 @@ class Statuses:
             except OSError as error:
                 if error.errno == errno.ENOBUFS:
                     continue  # some did not fit
-                logger.warning("exit codes of processes that are no first ones stay unknown", error=str(error))
-                self._drop()
+                self._fail(error)
                 return
             if ended is not None:
                 yield ended

@@ -81,6 +81,11 @@ class TracefsTracer:
         self._hurry = asyncio.Event()
         self.watched: set[int] = set()
 
+    @property
+    def partial(self) -> str:
+        """Say what the trace has not, or nothing."""
+        return self._statuses.missing
+
     # -- the instance
 
     def open(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.harness import PODMAN_URL, Daemon, podman
+from e2e.harness import PODMAN_URL, Daemon, podman, until
 from e2e.registry import PodmanService, Registry
 from podman import PodmanClient
 
@@ -38,10 +38,18 @@ def clean(made: list[Daemon]) -> None:
         daemon.kill()
     for daemon in made:
         for owner in owners(daemon.state):
-            for pod in podman("pod", "ps", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
-                podman("pod", "rm", "-f", "-t", "0", pod, check=False)
+            # Podman finishes what a daemon that was killed had asked for: so it is looked at again.
+            until(lambda owner=owner: not remove_pods(owner), f"no pods of {owner}", 60)  # type: ignore[misc]
             for volume in podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
                 podman("volume", "rm", "-f", volume, check=False)
+
+
+def remove_pods(owner: str) -> list[str]:
+    """Remove the pods of an owner; return those that were there."""
+    found = podman("pod", "ps", "-q", "--filter", f"label=podsupd.io/owner={owner}").split()
+    for pod in found:
+        podman("pod", "rm", "-f", "-t", "0", pod, check=False)
+    return found
 
 
 @pytest.fixture

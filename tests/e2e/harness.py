@@ -22,8 +22,13 @@ PODSUPD = Path(sys.executable).parent / "podsupd"
 PODMAN_URL = "unix:///run/podman/podman.sock"
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 30.0, every: float = 0.05) -> T:
-    """Look again until the answer is truthy and return it; the failure says what was awaited and what was seen last."""
+def until(
+    look: Callable[[], T], what: str, seconds: float = 30.0, every: float = 0.05, tail: Callable[[], str] | None = None
+) -> T:
+    """Look again until the answer is truthy and return it; the failure says what was awaited and what was seen last.
+
+    tail: what is added to the failure, as it is then.
+    """
     end = time.monotonic() + seconds
     last: object = None
     while time.monotonic() < end:
@@ -35,7 +40,8 @@ def until(look: Callable[[], T], what: str, seconds: float = 30.0, every: float 
             if last:
                 return last
         time.sleep(every)
-    raise AssertionError(f"waited {seconds:g} s for {what}; last: {last!r}")
+    more = f"; log: {tail()}" if tail else ""
+    raise AssertionError(f"waited {seconds:g} s for {what}; last: {last!r}{more}")
 
 
 def free_port() -> int:
@@ -133,7 +139,8 @@ level = "debug"
         """Start it; with wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._user_command, PODSUPD, "run", "--config", str(self.config)],
+                # It ends with the tests, however those are ended: a CronJob's pods would come back every minute.
+                ["setpriv", "--pdeathsig", "KILL", *self._user_command, PODSUPD, "run", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment,
             )  # fmt: skip
         if wait:
@@ -142,7 +149,7 @@ level = "debug"
 
     def wait_ready(self, seconds: float = 20.0) -> None:
         """Wait for /readyz."""
-        until(lambda: self.alive() and self.get("/readyz").status == 200, f"readiness; log: {self.tail()}", seconds)
+        until(lambda: self.alive() and self.get("/readyz").status == 200, "readiness", seconds, tail=self.tail)
 
     def alive(self) -> bool:
         """Say whether the process runs; fails the wait at once when it ended by itself."""
@@ -255,7 +262,7 @@ level = "debug"
 
     def wait_pod(self, name: str, seconds: float = 40.0) -> Any:
         """Wait until a pod is Ready and return it."""
-        until(lambda: self.ready(name), f"pod {name} Ready; log: {self.tail()}", seconds)
+        until(lambda: self.ready(name), f"pod {name} Ready", seconds, tail=self.tail)
         return self.pod(name)
 
     def container(self, pod: str, name: str) -> Any:

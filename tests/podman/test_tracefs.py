@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from podsupd.errors import TracingUnavailable
 from podsupd.model.signals import Attached, Delivered, Ended, Execed, Exited, Generated, TraceEvent
 from podsupd.signals import tracefs
 from podsupd.signals.tracefs import TracefsTracer, find_or_mount
+from tests.fakes.connector import ends_are_told
 
 pytestmark = pytest.mark.podman
 
@@ -63,7 +65,7 @@ async def test_a_signal_is_seen_from_sending_to_exit() -> None:
 
 
 async def test_how_a_process_ended_is_told_before_that_it_did() -> None:
-    """The exit code or the signal of any process is there when its end is read, with the word on a core."""
+    """The exit code or the signal of any process is there when its end is read, or it is said that it never is."""
     tracer = TracefsTracer(NAME)
     tracer.open()
     try:
@@ -76,11 +78,26 @@ async def test_how_a_process_ended_is_told_before_that_it_did() -> None:
         tracer.close()
     statuses = {e.tgid: (n, e) for n, e in enumerate(found) if isinstance(e, Ended)}
     exits = {e.tid: (n, e) for n, e in enumerate(found) if isinstance(e, Exited)}
+    assert {left.pid, killed.pid} <= set(exits)
+    if not ends_are_told():
+        assert statuses == {}
+        assert tracer.partial.startswith("exit codes of processes that are no first ones stay unknown: cannot listen")
+        return
+    assert tracer.partial == ""
     for process, status in ((left, 7 << 8), (killed, signal.SIGKILL.value)):
         (told, end), (later, exit_) = statuses[process.pid], exits[process.pid]
         assert end.status == status
         assert told < later
         assert end.at >= exit_.at
+
+
+def test_in_a_network_namespace_of_its_own_it_says_what_is_missing() -> None:
+    """Podsupd in a container without the host's network still traces, and says which exit codes it will not know."""
+    script = "from podsupd.signals.statuses import Statuses; s = Statuses(); s.open(); print(s.missing)"
+    said = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "the kernel's process connector: Connection refused; it needs the host's own network" in said.stdout
 
 
 async def come_and_go() -> set[int]:

@@ -23,11 +23,11 @@ MAIN, SIDE = "a" * 64, "b" * 64
 
 
 class FakeTracer:
-    """A kernel that says what the test puts into it; ``fault``: it cannot be asked."""
+    """A kernel that says what the test puts into it; ``fault``: it cannot be asked; ``partial``: what it says not."""
 
     def __init__(self) -> None:
         self.watched: set[int] = set()
-        self.fault = ""
+        self.fault = self.partial = ""
         self.opened = self.closed = 0
         self._events: list[TraceEvent] = []
         self._lost = 0
@@ -343,3 +343,15 @@ async def test_the_trace_ends_with_the_ledger() -> None:
     async with Rig().running() as rig:
         await rig.until(lambda: rig.ledger.up)
     assert (rig.tracer.opened, rig.tracer.closed, rig.ledger.up) == (1, 1, False)
+
+
+async def test_what_the_trace_has_not_is_said_once() -> None:
+    """In a network namespace of its own podsupd has no exit codes of children: a condition and one line say so."""
+    rig = Rig()
+    rig.tracer.partial = "exit codes stay unknown"
+    with capture_logs() as logs:
+        async with rig.running():
+            await rig.until(lambda: rig.ledger.up)
+            said = rig.ledger.condition
+    assert (said.status, said.message) == ("True", "exit codes stay unknown")
+    assert [e["event"] for e in logs] == ["exit codes stay unknown"]

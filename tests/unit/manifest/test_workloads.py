@@ -138,3 +138,19 @@ def test_all_that_a_cron_job_says_of_its_runs_is_taken() -> None:
     (warning,) = parsed.warnings
     assert (warning.line, warning.path) == (6, "spec.concurrencyPolicy")
     assert warning.message.startswith("taken as Forbid: a run that is due waits for the end of the one before")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "read"),
+    [
+        ("0 0 ? * ?", "0 0 * * *"),
+        ("*/5 */2 */2 * 1", "*/5 */2 1-31/2 * 1"),
+        ("0 0 1,*/10 * */2", "0 0 1,1-31/10 * 0-6/2"),
+        ("0 0 */1 * 5", "0 0 */1 * 5"),
+        ("@daily", "0 0 * * *"),
+    ],
+)
+def test_a_schedule_means_what_kubernetes_means_by_it(schedule: str, read: str) -> None:
+    """Every second day and Mondays, where both are written: it runs on the days on which it runs on a cluster."""
+    (pod,) = parse(CRON_JOB.replace("* * * * *", schedule), "m.yaml").pods
+    assert pod.cron == CronSpec(read)
