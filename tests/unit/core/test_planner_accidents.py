@@ -279,3 +279,13 @@ def test_what_podsupd_removed_is_not_called_a_hands_work() -> None:
     world.settle()
     assert not [n for n in world.notes if "by hand" in n.message]
     assert world.memory.containers["web"].restarts == 1
+
+
+def test_a_pod_with_other_namespaces_is_made_anew_with_the_images_that_are_here() -> None:
+    """What nothing else is changed of is not waited for: its images are looked up although its containers stay."""
+    world = running()
+    assert world.seen is not None
+    world.seen = replace(world.seen, shared_namespaces=frozenset({"net"}))
+    world.settle()
+    assert world.seen.shared_namespaces == {"net", "pid"}
+    assert "PullImage" not in kinds(world)
