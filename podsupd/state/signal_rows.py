@@ -32,7 +32,7 @@ def write(connection: sqlite3.Connection, records: Sequence[SignalRecord]) -> No
 def read(
     connection: sqlite3.Connection, pod: str | None, since: int, limit: int, *, oldest: bool
 ) -> list[SignalRecord]:
-    """Read the newest ``limit`` after ``since``, or the oldest; what another release wrote may be unreadable: left out."""
+    """Read the newest ``limit`` after ``since``, or the oldest; what cannot be read is of another release: left out."""
     query = (_OF_ALL if pod is None else _OF_POD) + ("" if oldest else " DESC")
     return list(islice(_readable(connection.execute(query, {"since": since, "pod": pod})), limit))
 
