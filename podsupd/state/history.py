@@ -15,6 +15,7 @@ from podsupd.state import signal_rows
 from podsupd.state.sqlite import (
     Damaged,
     Schema,
+    close_quietly,
     damage_told,
     identity,
     open_database,
@@ -267,10 +268,7 @@ class HistoryDb:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            try:
-                connection.close()
-            except sqlite3.Error as error:
-                self._log.warning(str(unavailable("close", self._path, error)))
+            close_quietly(connection, self._path, self._log.warning)
 
 
 def _some(found: list[T], limit: int, *, oldest: bool) -> list[T]:
