@@ -93,8 +93,8 @@ class WebServer:
         if any(one.family != socket.AF_UNIX for one in sockets):
             # On this application nobody is asked for a token.
             raise FatalError(
-                "cannot use a socket that systemd passed: it is no unix socket; keep ListenStream= of podsupd.socket to "
-                "paths, and set api.listen for the control endpoint over TCP"
+                "cannot use a socket that systemd passed: it is no unix socket; keep ListenStream= to paths in "
+                "podsupd.socket, and set api.listen for the control endpoint over TCP"
             )
         runner = _runner(self._control_app)
         await runner.setup()
