@@ -381,12 +381,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(path: Path) -> AsyncIterator[Rig]:
+async def rigged(path: Path, *, timeout_s: float = 30.0) -> AsyncIterator[Rig]:
     """Yield a rig, and end its workers."""
     meter = CountingMissed()
     async with (
         FakeLibpod(path / "podman.sock") as fake,
-        LibpodRuntime(fake.url, meter=meter, request_timeout_s=1) as runtime,
+        LibpodRuntime(fake.url, meter=meter, request_timeout_s=timeout_s) as runtime,
     ):
         rig = Rig(fake, runtime, meter)
         try:
