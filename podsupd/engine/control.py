@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from podsupd import log
 from podsupd.core import transitions
 from podsupd.core.conditions import PodView, derive, describe
+from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
 from podsupd.engine.drill import Drills
 from podsupd.engine.drill import Tools as DrillTools
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.events import EventLog
 from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged

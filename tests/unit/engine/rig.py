@@ -245,9 +245,9 @@ class Journal:
         """Keep an event."""
         self.notes.append(event)
 
-    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
+    async def events(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[Event]:
         """Return none: nobody asks here."""
-        del pod, since, limit
+        del pod, since, limit, oldest
         return []
 
     def reasons(self, pod: str) -> list[str]:
