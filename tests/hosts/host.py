@@ -5,10 +5,13 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+HOSTS = Path(__file__).parent
+REPO = HOSTS.parents[1]
 MANIFESTS = "/etc/podsupd/pods.d"
 EXAMPLE = "/opt/podsupd/share/podsupd/my-shared-pod.yaml"
 IMAGES = ("docker.io/library/nginx:latest", "docker.io/library/busybox:latest")

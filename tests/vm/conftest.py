@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hosts.host import EXAMPLE, MANIFESTS, run_here, saved_images
+from hosts.host import EXAMPLE, HOSTS, MANIFESTS, REPO, run_here, saved_images
 from vm.machine import READY_S, Machine, accelerator, overlay
 
-REPO = Path(__file__).parents[2]
-HOSTS = REPO / "tests" / "hosts"
 INSTALL = f"""
 export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_QUIET=1 PYTHON=/usr/bin/python3
 /podsupd/scripts/install >/dev/null
@@ -25,7 +23,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".hypothesis",
 @pytest.fixture(scope="session")
 def made() -> Path:
     """The machine's parts."""
-    return Path(run_here(REPO / "tests" / "hosts" / "make-vm"))
+    return Path(run_here(HOSTS / "make-vm"))
 
 
 @pytest.fixture(scope="session")

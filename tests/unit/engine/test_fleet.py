@@ -155,15 +155,3 @@ async def test_a_pod_starts_when_the_one_that_it_is_after_is_ready(rig: Rig) -> 
     await rig.want(pod("late", after=("base",)), pod("base"))
     await rig.until(lambda: rig.settled("late"), "both up")
     assert [p["Name"] for p in rig.fake.pods.values()] == ["base", "late"]
-
-
-async def test_after_a_sleep_of_the_system_everybody_looks_again(rig: Rig) -> None:
-    """A back-off that ended while the system slept keeps nobody waiting, though the loop's timers stood still."""
-    await rig.up(pod("a"))
-    rig.fake.crash("a-main")
-    await rig.until(lambda: rig.journal.reasons("a").count("Started") == 2, "the first crash, healed at once")
-    rig.fake.crash("a-main")
-    await rig.until(lambda: "BackOff" in rig.journal.reasons("a"), "the back-off begun")
-    rig.clock.slept = 3600.0
-    await rig.relist()
-    await rig.until(lambda: rig.journal.reasons("a").count("Started") == 3, "the container runs again")
