@@ -27,9 +27,7 @@ def change(client: Client, verb: str, target: str, timeout_s: float, form: Forma
 
 def _sentence(made: dict[str, str], target: str, timeout_s: float, *, wait: bool) -> str:
     if made["state"] == "Pending" and not wait:
-        how = "accepted"
-    elif made["state"] == "Pending":
-        how = f"not done after {timeout_s:g} s, and still wanted"
-    else:
-        how = made["state"].lower()
+        return f"{made['verb']} {target}: accepted"
+    late = f"not done after {timeout_s:g} s, and still wanted"
+    how = late if made["state"] == "Pending" else made["state"].lower()
     return f"{made['verb']} {target}: {how}" + (f": {made['message']}" if made["message"] else "")

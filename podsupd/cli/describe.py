@@ -9,9 +9,10 @@ from rich.text import Text
 
 from podsupd.cli import output
 from podsupd.cli.inits import statuses
+from podsupd.cli.tables import Rows
 
 Json = dict[str, Any]
-Parts = list[Table | Text | str]
+Parts = list[output.Part]
 
 _STRIP = str.maketrans({".": "✓", "x": "✗"})
 
@@ -27,7 +28,7 @@ def describe(pod: Json, events: list[Json]) -> Parts:
     ]
 
 
-def _section(title: str, body: Table | None) -> Parts:
+def _section(title: str, body: Rows | None) -> Parts:
     return ["", Text(f"{title}:", style="bold"), body] if body is not None else []
 
 
@@ -57,7 +58,7 @@ def _pairs(pairs: dict[str, str], indent: int = 0) -> Table:
     return made
 
 
-def _containers(pod: Json) -> Table | None:
+def _containers(pod: Json) -> Rows | None:
     own = {c["name"]: c for c in pod["podsupd"]["containers"]}
     rows = []
     for container in statuses(pod):
@@ -93,7 +94,7 @@ def _state(state: Json) -> str:
     return f"{ended.get('reason', 'Terminated')} ({how}{when})"
 
 
-def _probes(probes: list[Json]) -> Table | None:
+def _probes(probes: list[Json]) -> Rows | None:
     rows = [
         (
             f"  {probe['name']}",
@@ -112,7 +113,7 @@ def _probes(probes: list[Json]) -> Table | None:
     return output.table(columns, rows) if rows else None
 
 
-def _conditions(conditions: list[Json]) -> Table | None:
+def _conditions(conditions: list[Json]) -> Rows | None:
     rows = [
         (
             f"  {c['type']}",
@@ -126,7 +127,7 @@ def _conditions(conditions: list[Json]) -> Table | None:
     return output.table(("  TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"), rows) if rows else None
 
 
-def _events(events: list[Json]) -> Table | None:
+def _events(events: list[Json]) -> Rows | None:
     rows = [
         (f"  {_ago(event['time'])}", event["type"], event["reason"], event["container"] or "-", event["message"])
         for event in events

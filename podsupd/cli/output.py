@@ -4,9 +4,12 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from podsupd.cli.tables import Rows
+
+Part = Rows | Table | Text | str
 
 _UNBOUNDED = 100_000
 """Columns of an output that is not a terminal: nothing is cut or wrapped there."""
@@ -25,15 +28,9 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=file, width=width, highlight=False, emoji=False, markup=False, legacy_windows=False)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table as kubectl draws it: no lines, two spaces between columns; the last column may wrap."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for number, column in enumerate(columns):
-        last = number == len(columns) - 1
-        made.add_column(column, no_wrap=not last, overflow="fold" if last else "ignore")
-    for row in rows:
-        made.add_row(*(coloured(cell) for cell in row))
-    return made
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Rows:
+    """Return a table of these rows, with the colours of their words."""
+    return Rows(columns, tuple(tuple(coloured(cell) for cell in row) for row in rows))
 
 
 def one_line(text: str, most: int = 160) -> str:
@@ -56,7 +53,7 @@ def coloured(word: str) -> Text:
     return Text(word, style="green") if word in _GOOD else Text(word)
 
 
-def show(*parts: Table | Text | str) -> None:
+def show(*parts: Part) -> None:
     """Print tables and lines; without a terminal no line ends in spaces."""
     screen = console()
     if screen.is_terminal:
@@ -70,11 +67,9 @@ def show(*parts: Table | Text | str) -> None:
     sys.stdout.flush()
 
 
-def _print(screen: Console, part: Table | Text | str) -> None:
-    if isinstance(part, Table):
-        # A terminal that is too narrow wraps the lines itself, as with kubectl: nothing is cut off.
-        least = Measurement.get(screen, screen.options.update(width=_UNBOUNDED), part).minimum
-        screen.print(part, width=max(least, screen.width), crop=False)
+def _print(screen: Console, part: Part) -> None:
+    if isinstance(part, Rows | Table):
+        screen.print(part)
     else:
         screen.print(part, soft_wrap=True)
 

@@ -1,22 +1,27 @@
 """``podsupd status``: the table of pods."""
 
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from podsupd.cli import output
-from podsupd.cli.client import Client, NoDaemonError, pod_path
+from podsupd.cli.client import STREAM_TIMEOUT_S, Client, NoDaemonError, pod_path
 from podsupd.cli.describe import describe
 from podsupd.cli.inits import init_word, initialized, statuses, steps
 from podsupd.cli.plain import Format, machine
 
+MOST = 500
+"""Characters of a reason in the table; podsupd status POD shows all of it."""
 WATCH_S = 1.0
 """How often --watch asks (seconds)."""
+
+TROUBLES = ("Ready", "ProbesOnTime")
+"""Conditions of the daemon that whoever looks at its pods has to know of; a trace that cannot be had is none."""
 
 Json = dict[str, Any]
 
@@ -35,11 +40,18 @@ def status(client: Client, pod: str | None, form: Format, *, watch: bool) -> Non
         return
 
 
-def _view(client: Client, pod: str | None) -> list[Table | Text | str]:
+def _view(client: Client, pod: str | None) -> list[output.Part]:
     if pod is None:
-        return [*_pods(client.get("/v1/pods")["items"]), *notes(client.get("/v1/config"))]
+        return [*_pods(client.get("/v1/pods")["items"]), *notes(client.get("/v1/config"), unwell(client))]
     shape = client.get(pod_path(pod))
-    return describe(shape, client.get("/v1/events", pod=pod, limit=10)["items"])
+    return [*describe(shape, client.get("/v1/events", pod=pod, limit=10)["items"]), *_marked(unwell(client))]
+
+
+def unwell(client: Client) -> list[str]:
+    """Return what keeps the daemon itself from its work, in its own words: what is shown may be old then."""
+    with client.stream("/healthz", STREAM_TIMEOUT_S, verbose=True) as lines:
+        said = [line.partition(": False") for line in lines]
+    return [words.removeprefix(": ") or name for name, false, words in said if false and name in TROUBLES]
 
 
 def _watch(client: Client, pod: str | None) -> None:
@@ -64,7 +76,7 @@ def _watch(client: Client, pod: str | None) -> None:
         time.sleep(WATCH_S)
 
 
-def _pods(pods: list[Json]) -> list[Table | Text | str]:
+def _pods(pods: list[Json]) -> list[output.Part]:
     if not pods:
         return ["No pods."]
     columns = ("POD", "READY", "STATUS", "RESTARTS", "AGE", "WHY")
@@ -80,7 +92,7 @@ def row(pod: Json) -> tuple[str, ...]:
         word(pod),
         str(sum(c["restartCount"] for c in (containers if initialized(pod) else statuses(pod)))),
         pod_age(pod),
-        pod["podsupd"]["why"],
+        output.one_line(pod["podsupd"]["why"], MOST),
     )
 
 
@@ -109,15 +121,20 @@ def pod_age(pod: Json) -> str:
     return output.age(time.time() - datetime.fromisoformat(started).timestamp())
 
 
-def notes(config: Json) -> list[Table | Text | str]:
-    """Return what the directory has to say: faults of files, removals held, conflicts."""
-    lines = [config["error"]] if config["error"] else []
+def notes(config: Json, troubles: Iterable[str] = ()) -> list[output.Part]:
+    """Return troubles, and what the directory has to say: faults of files, removals held, conflicts."""
+    lines = [*troubles, *([config["error"]] if config["error"] else [])]
     for file in config["files"]:
         if file["errors"]:
             first, more = file["errors"][0], len(file["errors"]) - 1
             where = f"{first['source']}:{first['line']}: " + (f"{first['path']}: " if first["path"] else "")
             kept = "; the last good content is in force" if file["pods"] else ""
-            lines.append(f"{where}{first['message']}" + (f" (and {more} more)" if more else "") + kept)
+            rest = f" (and {more} more: `podsupd check {file['path']}` shows all)" if more else ""
+            lines.append(f"{where}{first['message']}{rest}{kept}")
     lines += [f"removal of {pod} is held: {why}" for pod, why in config["held"].items()]
     lines += [f"{pod}: {why}" for pod, why in config["conflicts"].items()]
+    return _marked(lines)
+
+
+def _marked(lines: list[str]) -> list[output.Part]:
     return ["", *(Text(f"! {line}", style="yellow") for line in lines)] if lines else []

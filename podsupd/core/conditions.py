@@ -12,12 +12,14 @@ from podsupd.core import (
     initializing,
     ladder,
     naming,
+    shortfall,
     stuck,
     transitions,
 )
 from podsupd.core.accounting import INFRA
 from podsupd.core.bringup import INITIALIZING
 from podsupd.core.digest import whole_digest
+from podsupd.core.draft import AS_DESIRED
 from podsupd.core.probing import Result
 from podsupd.model.observed import SOURCE_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import (
@@ -261,6 +263,7 @@ def _conditions(view: PodView, statuses: tuple[ContainerStatus, ...], initialize
     ready = bool(statuses) and not unready and view.want is not None and not view.stale
     reason = "" if ready else ("PodmanUnavailable" if view.stale else "ContainersNotReady")
     message = "" if ready else f"containers with unready status: [{' '.join(unready)}]"
+    message = "Podman does not answer" if view.stale else message
     conflict = view.plan.conflict if view.plan else ""
     found = [
         Condition("PodScheduled", "True"),
@@ -328,7 +331,7 @@ def derive(view: PodView, now: Now) -> PodStatus:
         conditions=transitions.stamped(_conditions(view, lasting, initialized), view.memory.conditions, view.wall),
         containers=statuses,
         probes=tuple(view.probes.values()),
-        why=view.plan.why if view.plan else "not looked at yet",
+        why=_why(view, lasting),
         digest=whole_digest(view.want) if view.want else "",
         source=_source(view),
         last_good=bool(view.fault) or view.memory.failed is not None,
@@ -336,6 +339,15 @@ def derive(view: PodView, now: Now) -> PodStatus:
         actions=tuple(describe(a) for a in view.plan.actions) if view.plan else (),
         init_containers=before,
     )
+
+
+def _why(view: PodView, lasting: tuple[ContainerStatus, ...]) -> str:
+    """Say why the pod is as it is: what its plan says, and of a plan without anything to do what is lacking still."""
+    why = view.plan.why if view.plan else "not looked at yet"
+    if view.plan and why == AS_DESIRED and view.want:
+        lacking = shortfall.reasons(view.want, view.intent.stopped_containers, lasting, view.probes)
+        why = "; ".join(lacking) or why
+    return f"{shortfall.STALE}: {why}" if view.stale else why
 
 
 def _source(view: PodView) -> str:

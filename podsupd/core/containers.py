@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from podsupd.core import hooks, references, stopping, stuck
 from podsupd.core.accounting import SANDBOX_REASON
+from podsupd.core.backoff import crash_delay
 from podsupd.core.digest import changed_fields, container_digest, pod_digest, resources_of
 from podsupd.core.limits import difference, limits_of, same
 from podsupd.core.naming import by_name, shares_pids
@@ -283,9 +284,8 @@ def _create(
     return Decision(memory, (create, start), ("ContainerCreating", "being created"))
 
 
-def _start(
-    policy: RestartPolicy, container: ObservedContainer, memory: ContainerMemory, trouble: Trouble | None, now: Now
-) -> Decision:
+def _start(pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, of_pod: PodMemory, now: Now) -> Decision:
+    memory, trouble = of_pod.containers[spec.name], of_pod.troubles.get(spec.name)
     name = container.label(CONTAINER_LABEL)
     if not container.state.dead and not memory.remade and _refused(trouble, StartContainer, now):
         # As when whoever made it died between two of Podman's steps: it can be neither started nor waited for.
@@ -294,14 +294,16 @@ def _start(
         remade = replace(memory, remade=True)
         return Decision(remade, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
     if memory.not_before > now.boottime and memory.boot_id == now.boot_id:
-        left = memory.not_before - now.boottime
-        message = f"back-off {left:.0f} s after {memory.failures} failures in a row"
+        # The whole of it, not what is left: this text is read at any time until then.
+        delay = crash_delay(memory.failures, pod.backoff, f"{pod.name}/{name}")
+        death = f"; the last: {memory.last_death.message}" if memory.last_death else ""
+        message = f"back-off {delay:.0f} s after {memory.failures} failures in a row{death}"
         return Decision(memory, waiting=("CrashLoopBackOff", message), wake_at=memory.not_before)
     if memory.recreate and container.state.dead:
         why = f"made anew after {memory.failures} failures in a row"
         note = Note("Warning", "Recreating", f"container {name} is {why}", name)
         return Decision(memory, (RemoveContainer(container.id, name, why),), ("Removing", why), notes=(note,))
-    why = "it is created" if not container.state.dead else f"restartPolicy {policy}"
+    why = "it is created" if not container.state.dead else f"restartPolicy {pod.policy_of(spec)}"
     return Decision(memory, (StartContainer(container.id, name, why),), ("Starting", why))
 
 
@@ -391,7 +393,7 @@ def bring_up(
         return _go_on(pod, spec, container, mine, rule, facts, now)
     if container.state.dead and not restarts(pod, spec, container, mine):
         return Decision(mine)
-    return _start(pod.policy_of(spec), container, mine, memory.troubles.get(spec.name), now)
+    return _start(pod, spec, container, memory, now)
 
 
 def _limits(

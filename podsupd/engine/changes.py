@@ -11,6 +11,7 @@ from podsupd.model.plan import ContainerMemory
 from podsupd.model.status import Change, ChangeState
 
 KEPT = 200
+WAITS = "accepted; waits for Podman, which does not answer"
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Changes:
             if view is None:
                 entry.change = replace(entry.change, state=ChangeState.SUPERSEDED, message="the pod was removed")
             else:
-                done, message = _judge(entry, view) if view.fresh else (False, "accepted")
+                done, message = _judge(entry, view) if view.fresh else (False, WAITS if view.stale else "accepted")
                 state = ChangeState.DONE if done else ChangeState.PENDING
                 entry.change = replace(entry.change, state=state, message=message)
         return entry.change

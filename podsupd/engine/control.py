@@ -88,6 +88,7 @@ class Engine:
         self._prober = insight.prober
         self._probe_runs = insight.probe_runs
         self._changes = Changes()
+        self._editing = asyncio.Lock()
         self._policies = insight.policies
         self._since: dict[str, Mapping[str, Transition]] = {}
         self._sending = Sending(
@@ -226,7 +227,7 @@ class Engine:
         worker = self._fleet.workers.get(pod)
         if worker is None:
             known = ", ".join(sorted(self._fleet.workers)) or "none"
-            raise LookupError(f"no pod is named {pod} (known: {known})")
+            raise LookupError(f"cannot find pod {pod}: the pods are {known}")
         names = [c.name for c in worker.want.every] if worker.want else []
         if container is not None and container not in names:
             raise LookupError(f"pod {pod} has no container {container} (it has: {', '.join(names) or 'none'})")
@@ -234,12 +235,14 @@ class Engine:
 
     async def change(self, verb: str, pod: str, container: str | None) -> Change:
         """Edit the intent (restart, stop, start); saved before this returns. Raises LookupError, StateUnavailable."""
-        worker = self._worker(pod, container)
-        if worker.want and container in {c.name for c in worker.want.steps}:
-            raise LookupError(f"container {container} of pod {pod} is an init container, which ends by itself")
-        change = self._changes.add(verb, worker.view(), container)
-        await self._fleet.intend(pod, _edited(worker, verb, container))
-        return change
+        # One edit after the other: each goes on from what the one before it has saved.
+        async with self._editing:
+            worker = self._worker(pod, container)
+            if worker.want and container in {c.name for c in worker.want.steps}:
+                raise LookupError(f"container {container} of pod {pod} is an init container, which ends by itself")
+            before = worker.view()
+            await self._fleet.intend(pod, _edited(worker, verb, container))
+            return self._changes.add(verb, before, container)
 
     async def wait_change(self, change_id: str, wait_s: float) -> Change:
         """Return what became of it, waiting up to wait_s while it is pending. Raises LookupError."""

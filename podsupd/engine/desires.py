@@ -42,7 +42,7 @@ class Desires:
         self._saved: tuple[Mapping[str, str], tuple[int, int] | None] | None = None
         self._told: dict[str, str] = {}
         self.desired = restored
-        self.released: frozenset[str] = frozenset()
+        self._released: frozenset[str] = frozenset()
         self.last_success: float | None = None
         self.scanned = asyncio.Event()
 
@@ -84,7 +84,7 @@ class Desires:
 
     async def release(self, pods: frozenset[str]) -> None:
         """Release held removals: the next scan drops these pods."""
-        self.released = pods
+        self._released |= pods
         await self.reload()
 
     @property
@@ -98,14 +98,15 @@ class Desires:
 
     async def _scan(self) -> None:
         scan = await self._directory.scan()
-        self.desired = settle(self.desired, scan, self.released)
+        # A release is for what was held when it was asked, not for what a later accident takes away; one that is asked
+        # while this scan is being saved is the next one's.
+        released, self._released = self._released, frozenset()
+        self.desired = settle(self.desired, scan, released)
         if scan.complete:
             self.last_success = self._clock.wall()
         self._tell()
         await self._save()
-        self._on_change(self.desired, self.released)
-        # A release is for what was held when it was asked, not for what a later accident takes away.
-        self.released = frozenset()
+        self._on_change(self.desired, released)
         self.scanned.set()
 
     async def _save(self) -> None:

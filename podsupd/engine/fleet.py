@@ -151,11 +151,11 @@ class Fleet:
 
     async def intend(self, pod: str, intent: Intent) -> None:
         """Save what an operator asked, then have it done. Raises StateUnavailable."""
-        await self._tools.state.save_intent(pod, intent)
-        self._intents[pod] = intent
-        # It may have ended while the disk was waited for.
         worker = self.workers.get(pod)
-        if worker:
+        await self._tools.state.save_intent(pod, intent)
+        # It may have ended while the disk was waited for: what was asked of it is not asked of the next of its name.
+        if worker is not None and self.workers.get(pod) is worker:
+            self._intents[pod] = intent
             worker.intend(intent)
 
     def _fault(self, pod: str) -> str:

@@ -13,17 +13,22 @@ AHEAD = 256
 
 
 async def merged(streams: Sequence[AsyncIterator[T]]) -> AsyncIterator[T]:
-    """Yield from all streams until all have ended; a slow reader slows them down instead of filling memory."""
+    """Yield from all streams until all have ended; a slow reader slows them down instead of filling memory.
+
+    Raises the first error of a stream, after the others have ended.
+    """
     pool = TaskPool()
     queue: asyncio.Queue[T | None] = asyncio.Queue(AHEAD)
+    errors: list[Exception] = []
 
     async def pump(stream: AsyncIterator[T]) -> None:
         try:
             async for item in stream:
                 await queue.put(item)
-        finally:
-            # None stands for an end; when the reader is gone the pool cancels this wait.
-            await queue.put(None)
+        except Exception as error:  # noqa: BLE001  it is raised to the reader
+            errors.append(error)
+        # None stands for an end. Not told when cancelled: the reader is gone, and the queue may be full for good.
+        await queue.put(None)
 
     for number, stream in enumerate(streams):
         pool.spawn(f"stream {number}", partial(pump, stream))
@@ -35,5 +40,7 @@ async def merged(streams: Sequence[AsyncIterator[T]]) -> AsyncIterator[T]:
                 left -= 1
             else:
                 yield item
+        if errors:
+            raise errors[0]
     finally:
         await pool.close()

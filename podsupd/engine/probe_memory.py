@@ -38,8 +38,7 @@ class ProbeMemory:
         """Save the pod's states if a verdict changed since the last time."""
         states = self._prober.export(pod)
         verdicts = tuple((s.name, s.fingerprint, s.state.incarnation, s.state.passing, s.state.on_hold) for s in states)
-        if verdicts != self._saved.get(pod):
-            await self._save(pod, states)
+        if verdicts != self._saved.get(pod) and await self._save(pod, states):
             self._saved[pod] = verdicts
 
     async def keep_all(self, pods: list[str]) -> None:
@@ -47,13 +46,16 @@ class ProbeMemory:
         for pod in pods:
             await self._save(pod, self._prober.export(pod))
 
-    async def _save(self, pod: str, states: tuple[SavedProbe, ...]) -> None:
+    async def _save(self, pod: str, states: tuple[SavedProbe, ...]) -> bool:
+        """Save states, and say whether they are: what is not is tried again with the worker's next turn."""
         if not states and pod not in self._saved:
-            return
+            return True
         try:
             await self._state.save_probes(pod, _FORM.dump_json(states).decode())
         except StateUnavailable as error:
             logger.warning("probe states not saved", pod=pod, error=str(error))
+            return False
+        return True
 
     def forget(self, pod: str) -> None:
         """Drop what is known of a pod that is gone."""

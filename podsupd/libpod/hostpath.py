@@ -80,18 +80,30 @@ def give(mountpoint: str, group: int, *, always: bool) -> None:
     if not always and mine.st_gid == group and mine.st_mode & stat.S_ISGID:
         return
     try:
-        for folder, _, names in os.walk(root):
-            _give(Path(folder), group, _GROUP_FOLDER)
+        for _, _, names, folder in os.fwalk(root):
+            _give(folder, ".", group, _GROUP_FOLDER)
             for name in names:
-                _give(Path(folder, name), group, _GROUP_FILE)
+                _give(folder, name, group, _GROUP_FILE)
     except OSError as error:
         raise PodmanRejected(f"cannot give {mountpoint} to the group {group}: {error.strerror}") from error
 
 
-def _give(path: Path, group: int, mode: int) -> None:
-    os.chown(path, -1, group, follow_symlinks=False)
-    if not path.is_symlink():
-        path.chmod(stat.S_IMODE(path.stat().st_mode) | mode)
+def _give(folder: int, name: str, group: int, mode: int) -> None:
+    """Give one file of an open folder. A container that has the volume may put a link to the host in its way meanwhile.
+
+    So nothing is reached by a path, and no link is followed.
+    """
+    try:
+        found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return  # removed meanwhile
+    try:
+        os.chown(name, -1, group, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISLNK(mine := os.fstat(found).st_mode):
+            # chmod(2) has no form for such a descriptor: this is the file itself, whatever has its name now (proc(5)).
+            Path(f"/proc/self/fd/{found}").chmod(stat.S_IMODE(mine) | mode)
+    finally:
+        os.close(found)
 
 
 def inside(volume: str, root: str, inner: str) -> str:

@@ -125,7 +125,7 @@ class LibpodRuntime:
         for line in lines:
             key = line_key(line)
             kept = look.containers.get(line["Id"])
-            if kept is not None and kept[0] == key:
+            if kept is not None and key is not None and kept[0] == key:
                 fresh[line["Id"]] = kept
                 continue
             call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")

@@ -1,5 +1,6 @@
 """The whole of a manifest file: which documents it has, which belong together, and what they make."""
 
+import traceback
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -39,6 +40,18 @@ def parse(text: str, source: str) -> ParsedFile:
     source is the absolute path by which the pods and problems name the file. All errors are reported together; with
     one there are no pods.
     """
+    try:
+        return _parse(text, source)
+    except Exception as error:  # noqa: BLE001  a fault of ours with one file must not take the pods of the others
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+        message = (
+            f"cannot read the file: {error!r} at {where}, a fault of podsupd: write it in another way, and report it"
+        )
+        return ParsedFile(errors=(Problem(source, 0, "", message),))
+
+
+def _parse(text: str, source: str) -> ParsedFile:
     report = Report(source)
     documents, report.errors[:] = read(text, source)
     declared: dict[str, list[_Declared]] = {kind: [] for kind in ROOTS}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 REAP_S = 2.0  # what a process gets to end by itself before it is killed
+KILLED_S = 0.2  # what it gets then; the event loop stands still meanwhile
 
 
 class Child:
@@ -68,5 +69,8 @@ class Child:
         finally:
             if not self.ended:
                 self._process.kill()
-                self._process.wait()
+                # One that waits in the kernel does not end yet, and the daemon does not wait for it: subprocess reaps
+                # it when the next one is started.
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(KILLED_S)
             os.close(self._pidfd)

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +60,18 @@ class ExecProbe:
         """
         if not target.container_id:
             raise ProbeUnrunnable(f"cannot run {shown(handler)}: the container is not running")
-        direct = await asyncio.to_thread(find, target, rootless=self._rootless)
-        if direct is None:
+        try:
+            ready = await asyncio.to_thread(self._prepare, handler, target)
+        except OSError as error:
+            raise ProbeUnrunnable(f"cannot write to {self._scratch}: {reason(error)}") from error
+        if ready is None:
             return await self._by_podman(handler, target, timeout_s, detail)
-        return await self._by_runtime(direct, handler, target, timeout_s, detail)
+        return await self._by_runtime(*ready, handler, target, timeout_s, detail)
+
+    def _prepare(self, handler: ExecCommand, target: ProbeTarget) -> tuple[Direct, Path] | None:
+        """In one go, since each turn of a thread costs more than the files do."""
+        direct = find(target, rootless=self._rootless)
+        return None if direct is None else (direct, Path(prepare(self._scratch, direct, handler)))
 
     async def _by_podman(
         self, handler: ExecCommand, target: ProbeTarget, timeout_s: float, detail: Detail
@@ -78,12 +87,8 @@ class ExecProbe:
         return answer(handler, result.exit_code, detail.output)
 
     async def _by_runtime(
-        self, direct: Direct, handler: ExecCommand, target: ProbeTarget, timeout_s: float, detail: Detail
+        self, direct: Direct, folder: Path, handler: ExecCommand, target: ProbeTarget, timeout_s: float, detail: Detail
     ) -> tuple[bool, str]:
-        try:
-            folder = Path(await asyncio.to_thread(prepare, self._scratch, direct, handler))
-        except OSError as error:
-            raise ProbeUnrunnable(f"cannot write to {self._scratch}: {reason(error)}") from error
         try:
             with Output(OUTPUT_LIMIT) as output:
                 code = await self._run(direct, folder, target.container_id, output, timeout_s)
@@ -98,7 +103,7 @@ class ExecProbe:
         except OSError as error:
             raise ProbeUnrunnable(f"cannot start {direct.binary}: {reason(error)}") from error
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(discard, folder)
 
     async def _run(
         self, direct: Direct, folder: Path, container_id: str, output: Output, timeout_s: float
@@ -190,6 +195,14 @@ def prepare(scratch: Path, direct: Direct, handler: ExecCommand) -> str:
     process.pop("consoleSize", None)
     (Path(folder) / "process.json").write_text(json.dumps(process))
     return folder
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder and the files in it, as far as it can be."""
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            os.unlink(entry.path)  # noqa: PTH108  a Path for each costs more than what it names
+        folder.rmdir()
 
 
 def _pid(folder: Path) -> int:

@@ -1,6 +1,7 @@
 """What servers, commands and the kernel say, made fit to be shown."""
 
 import os
+import ssl
 
 MESSAGE_LIMIT = 1024  # characters, as Kubernetes limits an event's message
 
@@ -14,6 +15,10 @@ def clean(raw: bytes | str, limit: int = MESSAGE_LIMIT) -> str:
 
 def reason(error: OSError) -> str:
     """Return an OSError's cause in words, in lower case as the second half of a sentence: connection refused."""
+    if isinstance(error, ssl.SSLError):
+        # Its errno is a code of OpenSSL's.
+        words = (error.reason or "").replace("_", " "), str(getattr(error, "verify_message", ""))
+        return clean(": ".join(filter(None, words)) or str(error)).lower()
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
     return clean(error.strerror or str(error)).lower() or type(error).__name__

@@ -36,6 +36,10 @@ class Layout:
     id: int
     fields: Mapping[str, tuple[int, int, int, bool]]
 
+    def size_of(self, field: str) -> int:
+        """Return the bytes of a field, 0 when there is none."""
+        return self.fields[field][1] if field in self.fields else 0
+
 
 def parse_format(name: str, text: str) -> Layout:
     """Read a format file; raises TracingUnavailable when it is not one."""

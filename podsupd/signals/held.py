@@ -1,5 +1,6 @@
 """One process, for sure: a pidfd and a start time, so that a PID that was reused is never taken for it."""
 
+import errno
 import os
 import re
 import signal
@@ -10,6 +11,10 @@ from pathlib import Path
 
 ANY_CONTAINER = re.compile(rb"[0-9a-f]{64}")
 """In /proc/PID/cgroup of whoever is in a container, but where Podman makes no cgroups: rootless on v1."""
+
+
+_NOBODY = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
+"""What pidfd_open(2) says of a PID that no process has; the latter two (ENOENT on Linux 6.18) when a thread has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +52,24 @@ def parent_arguments(pid: int) -> bytes:
     return Path(f"/proc/{parent}/cmdline").read_bytes()
 
 
+def descriptor(pid: int) -> int | None:
+    """Open a pidfd; None when there is no such process, even if its PID is another one's thread by now.
+
+    Raises OSError when there can be no descriptor.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if pid > 0 and error.errno in _NOBODY:
+            return None
+        raise
+
+
 @contextmanager
 def held(pid: int) -> Iterator[tuple[int, Process] | None]:
     """Hold a process by a pidfd, read after it was opened: it speaks of the same process as long as that is there."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
+    pidfd = descriptor(pid)
+    if pidfd is None:
         yield None
         return
     try:

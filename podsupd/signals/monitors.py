@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from podsupd.model.observed import MonitorState
+from podsupd.signals import held
 
 _STOPPED = "Tt"
 """States of proc(5): stopped by a signal, or by who traces it."""
@@ -36,9 +37,8 @@ class Monitors:
 @contextmanager
 def _held(pid: int, container_id: str) -> Iterator[tuple[int, str] | None]:
     """Hold this container's conmon by a pidfd, with its state; None when it is gone. PIDs are reused: it is asked."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
+    pidfd = held.descriptor(pid)
+    if pidfd is None:
         yield None
         return
     try:

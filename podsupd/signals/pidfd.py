@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 from podsupd.errors import PodsupdError
+from podsupd.signals import held
 
 
 class PidfdWatcher:
@@ -22,14 +23,14 @@ class PidfdWatcher:
 
         Returns a cancel, which may be called at any time and any number of times; None when there is no such process
         any more, and on_exit is not called then. Raises PodsupdError when no descriptor can be had (too many open
-        files, a kernel before 5.3, a thread's id): the relist is the net then.
+        files, a kernel before 5.3): the relist is the net then.
         """
         try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return None
+            fd = held.descriptor(pid)
         except OSError as error:
             raise PodsupdError(f"cannot watch process {pid}: {error.strerror}") from error
+        if fd is None:
+            return None
         loop = asyncio.get_running_loop()
 
         def cancel() -> None:

@@ -5,6 +5,7 @@ processes that are no first ones of a container stay unknown, and nothing else c
 """
 
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -78,8 +79,12 @@ class Statuses:
                 ended = parse(self._socket.recv(1024))
             except BlockingIOError:
                 return
-            except OSError:
-                continue  # ENOBUFS: some did not fit
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    continue  # some did not fit
+                logger.warning("exit codes of processes that are no first ones stay unknown", error=str(error))
+                self._drop()
+                return
             if ended is not None:
                 yield ended
 

@@ -1,7 +1,8 @@
-"""The kernel's trace of signals and processes: an instance of tracefs of our own, read without blocking.
+"""The kernel's trace of signals and processes, from instances of tracefs of our own, read without blocking.
 
-An instance that is open cannot be removed (EBUSY), so one left behind by a killed daemon is told from that of a
-daemon that runs by trying to remove it.
+There are two. A signal, and a process that comes into a container, wake the reader: who it was may be gone from /proc
+in a moment. That processes of the host fork, run a program and exit does not; it is read with the next record that
+does, or within ORDINARY_S. On an idle host that is most of what there is, and waking for each most of the cost.
 """
 
 import asyncio
@@ -13,29 +14,32 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from podsupd import log
+from podsupd.core.membership import CLONE_INTO_CGROUP
 from podsupd.core.signal_words import UNTRACED
 from podsupd.errors import TracingUnavailable
 from podsupd.model.signals import TraceEvent
 from podsupd.ports import TraceBatch
 from podsupd.signals import pages
 from podsupd.signals.formats import EVENTS, OPTIONAL, Decoder, Layout, parse_format
+from podsupd.signals.instance import Instance, remove_stale
 from podsupd.signals.merge import Merge, Record
 from podsupd.signals.statuses import Statuses
 
-logger = log.get("tracer")
-
 STANDARD = "/sys/kernel/tracing"
-PREFIX = "podsupd-"
 PAGE = 4096
 """Bytes asked for at once; a kernel with larger sub-buffers needs more, see _page_size."""
 PAGES_A_TURN = 16
 """Of each CPU: some 2,000 records, so that the event loop is not held for long."""
 GATHER_S = 0.02
 """After the first record, so that a busy host costs 50 wakes a second and not one a record."""
+ORDINARY_S = 0.5
+"""How long what does not wake is left in the kernel: with that, ends of 6,000 processes a second fit (statuses)."""
+HALF_FULL = 50
 HOLD_NS = 1_000_000
 """A record is kept so long before it is handed on, because one of another CPU may be older and not yet read."""
-TOTAL_KB, LEAST_KB, MOST_KB = 32_768, 256, 2_048
+TOTAL_KB, LEAST_KB, MOST_KB = 16_384, 256, 2_048
+_NEW_TASK = "task/task_newtask"
+_ORDINARY = frozenset({_NEW_TASK, "sched/sched_process_exec", "sched/sched_process_exit"})
 _INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO (linux/proc_ns.h): the trace has the host's numbers
 
 
@@ -58,20 +62,21 @@ def find_or_mount() -> Path:
 
 
 class TracefsTracer:
-    """Implements ports.Tracer. name: the instance is ``podsupd-NAME``; root: where tracefs is mounted (None: found)."""
+    """Implements ports.Tracer. root: where tracefs is mounted (None: found).
+
+    The instances are ``podsupd-NAME``, which wakes, and ``podsupd-NAME-processes``.
+    """
 
     def __init__(self, name: str, root: Path | None = None) -> None:
-        self._name = PREFIX + name
+        self._name = name
         self._root = root
-        self._instance: Path | None = None
+        self._instances: list[Instance] = []
         self._decoder: Decoder | None = None
         self._fds: list[int] = []
         self._page = PAGE
         self._statuses = Statuses()
-        self._merge = Merge()
-        self._cut = False
+        self._merge, self._cut, self._lost_told = Merge(), False, 0
         self._opening = threading.Lock()
-        self._lost_told = 0
         self._ready = asyncio.Event()
         self._hurry = asyncio.Event()
         self.watched: set[int] = set()
@@ -94,40 +99,35 @@ class TracefsTracer:
             raise
 
     def _open(self, root: Path) -> None:
-        instances = root / "instances"
-        for stale in instances.glob(PREFIX + "*"):
-            with contextlib.suppress(OSError):
-                stale.rmdir()
-                logger.info("removed the trace instance of a podsupd that was killed", instance=stale.name)
-        instance = instances / self._name
-        instance.mkdir()
-        self._instance = instance
-        cpus = sorted((instance / "per_cpu").glob("cpu*"))
-        # Open before anything else: from now on nobody can take it for a stale one.
-        self._fds = [os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) for cpu in cpus]
+        remove_stale(root)
+        # What is left of earlier instances says nothing of these.
+        self._merge, self._cut, self._lost_told = Merge(), False, 0
+        kb = max(LEAST_KB, min(MOST_KB, TOTAL_KB // (os.cpu_count() or 1)))
+        for name, percent in ((self._name, 0), (f"{self._name}-processes", HALF_FULL)):
+            self._instances.append(Instance(root, name, buffer_kb=kb, wake_at_percent=percent))
+        waking, ordinary = self._instances
+        # That a process began is read before what it did, should both be of the same nanosecond.
+        self._fds = [*ordinary.fds, *waking.fds]
         self._page = max(PAGE, _page_size(root))
-        self._write("trace_clock", "mono")
-        self._write("buffer_size_kb", str(max(LEAST_KB, min(MOST_KB, TOTAL_KB // (os.cpu_count() or 1)))))
-        with contextlib.suppress(OSError):
-            self._write("buffer_percent", "0")
         layouts: dict[str, Layout] = {}
         for name in (*EVENTS, *OPTIONAL):
             try:
-                layouts[name] = parse_format(name, (instance / "events" / name / "format").read_text())
+                layouts[name] = parse_format(name, (waking.path / "events" / name / "format").read_text())
             except FileNotFoundError:
                 if name not in OPTIONAL:
                     raise TracingUnavailable(f"cannot trace signals: this kernel has no event {name}") from None
         self._decoder = Decoder(layouts)
         quiet = " && ".join(f"sig != {number}" for number in sorted(UNTRACED))
-        for name in layouts:
-            if name.startswith("signal/"):
-                self._write(f"events/{name}/filter", quiet)
-            self._write(f"events/{name}/enable", "1")
+        for name, layout in layouts.items():
+            if name not in _ORDINARY:
+                waking.enable(name, quiet if name.startswith("signal/") else "")
+            elif name == _NEW_TASK and 1 << 8 * layout.size_of("clone_flags") > CLONE_INTO_CGROUP:
+                waking.enable(name, f"clone_flags & {CLONE_INTO_CGROUP}")
+                ordinary.enable(name, f"!(clone_flags & {CLONE_INTO_CGROUP})")
+            else:
+                # Of 32 bits, a kernel's word has no room for the flag.
+                ordinary.enable(name)
         self._statuses.open()
-
-    def _write(self, name: str, text: str) -> None:
-        if self._instance is not None:
-            (self._instance / name).write_text(text)
 
     def close(self) -> None:
         """Stop tracing and remove the instance; never raises."""
@@ -136,16 +136,10 @@ class TracefsTracer:
             self._end()
 
     def _end(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
         self._fds = []
         self._statuses.close()
-        if self._instance is not None:
-            instance, self._instance = self._instance, None
-            try:
-                instance.rmdir()
-            except OSError as error:
-                logger.warning("cannot remove the trace instance", instance=str(instance), error=error.strerror)
+        while self._instances:
+            self._instances.pop().close()
 
     # -- reading
 
@@ -159,10 +153,10 @@ class TracefsTracer:
         if not self._merge and not self._cut:
             self._arm()
             try:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(min(timeout_s, ORDINARY_S)):
                     await self._ready.wait()
             except TimeoutError:
-                return TraceBatch(iter(()), time.monotonic_ns() - HOLD_NS)
+                return self._take()
             finally:
                 self._disarm()
             self._ready.clear()
@@ -229,13 +223,8 @@ class TracefsTracer:
                 yield event
 
     def _overrun(self) -> int:
-        """Return how many records were lost since the last call, by the kernel's own statistics."""
-        total = 0
-        for path in self._instance.glob("per_cpu/cpu*/stats") if self._instance else ():
-            for line in path.read_text().splitlines():
-                name, _, value = line.partition(": ")
-                if name in {"overrun", "commit overrun", "dropped events"}:
-                    total += int(value)
+        """Return how many records were lost since the last call."""
+        total = sum(instance.dropped() for instance in self._instances)
         new, self._lost_told = total - self._lost_told, total
         return max(0, new)
 

@@ -48,7 +48,8 @@ def _add(app: web.Application, routes: Iterable[Route], token: str | None) -> No
 def _guarded(handler: _Handler, token: str) -> _Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        right = secrets.compare_digest(given.strip().encode(), token.encode())
+        # aiohttp gives bytes that are no UTF-8 as surrogates.
+        right = secrets.compare_digest(given.strip().encode(errors="surrogateescape"), token.encode())
         if scheme.lower() != "bearer" or not right:
             detail = "cannot answer without the token: send Authorization: Bearer with the content of api.token_file"
             raise ApiError(401, detail, {"WWW-Authenticate": "Bearer"})

@@ -25,7 +25,10 @@ def find_pod(request: web.Request) -> PodStatus:
     found = next((pod for pod in pods if pod.name == name), None)
     if found is None:
         names = ", ".join(pod.name for pod in pods) or "none"
-        message = f"cannot find pod {name}: the pods are {names}"
+        files = request.app[CONTROL].config().files
+        # Whose it is cannot be known of a file that was never right; who looks for a pod may have just written it.
+        wrong = "".join(f"; not loaded: {file.errors[0]}" for file in files if file.errors and not file.pods)
+        message = f"cannot find pod {name}: the pods are {names}{wrong}"
         raise LookupError(message)
     return found
 
@@ -109,13 +112,18 @@ async def openapi(request: web.Request, _query: Query) -> web.StreamResponse:
 
 async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     """Return the JSON object of the body, ``{}`` for an empty one; ApiError 400 for anything else."""
-    text = await request.text()
-    if not text.strip():
+    try:
+        data = await request.read()
+    except web.RequestPayloadError as error:
+        raise ApiError(400, "cannot read the body: it broke off, or is not of its Content-Encoding") from error
+    if not data.strip():
         return {}
     try:
-        body = json.loads(text)
+        body = json.loads(data)
     except ValueError as error:
         raise ApiError(400, f"cannot read the body: it is not JSON: {error}") from None
+    except RecursionError:
+        raise ApiError(400, "cannot read the body: its values are nested too deeply") from None
     if not isinstance(body, dict):
         raise ApiError(400, "cannot read the body: it must be a JSON object")
     for name in body:

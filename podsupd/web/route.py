@@ -14,6 +14,9 @@ Query = Mapping[str, Any]
 
 Handler = Callable[[web.Request, Query], Awaitable[web.StreamResponse]]
 
+ID_MAX = 2**53 - 1
+"""The highest id of an event or a signal: the largest whole number that all readers of JSON agree on (RFC 7493)."""
+
 _BOOLEANS = {"": True, "1": True, "true": True, "0": False, "false": False}
 
 

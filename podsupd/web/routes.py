@@ -1,7 +1,7 @@
 """The table of all routes (INTERFACE: HTTP control endpoint)."""
 
 from podsupd.web import handlers, health, probing, sending, streams
-from podsupd.web.route import Answer, Param, Route
+from podsupd.web.route import ID_MAX, Answer, Param, Route
 
 VERBS = ("restart", "stop", "start")
 
@@ -86,7 +86,7 @@ ROUTES: tuple[Route, ...] = (
         "Signals from and to a pod's processes, and with follow those that come, as server-sent events",
         Answer(schema="SignalList", media=("application/json", "text/event-stream")),
         (
-            Param("since", "integer", "Only records with a higher id."),
+            Param("since", "integer", "Only records with a higher id.", maximum=ID_MAX),
             Param("limit", "integer", "The newest so many.", default=100, maximum=10_000),
             Param("follow", "boolean", "Go on with what comes.", default=False),
         ),
@@ -137,7 +137,7 @@ ROUTES: tuple[Route, ...] = (
         Answer(schema="EventList", media=("application/json", "text/event-stream")),
         (
             Param("pod", "string", "Of this pod only."),
-            Param("since", "integer", "Only events with a higher id."),
+            Param("since", "integer", "Only events with a higher id.", maximum=ID_MAX),
             Param("limit", "integer", "The newest so many.", default=100, maximum=10_000),
             Param("follow", "boolean", "Go on with what happens.", default=False),
         ),

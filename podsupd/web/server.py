@@ -23,6 +23,9 @@ RETRY_S = 10.0
 SHUTDOWN_S = 0.5
 """How long an answer may still take when the daemon ends (seconds); waits and streams end at once."""
 
+CONNECTIONS_MAX = 256
+"""How many connections a listener has at once; a reader that follows a stream holds one for as long as it reads."""
+
 _log = log.get("web")
 
 
@@ -94,7 +97,7 @@ class WebServer:
             self._made = _inode(self._settings.api.socket)
             sockets = (bound,)
         for one in sockets:
-            await _UnixSockSite(runner, one).start()
+            await _Site(runner, one).start()
         await self._try_listeners()
 
     async def run(self) -> None:
@@ -145,7 +148,7 @@ class WebServer:
         await runner.setup()
         listener.runner = runner
         for one in bound:
-            await web.SockSite(runner, one, ssl_context=listener.tls).start()
+            await _Site(runner, one, ssl_context=listener.tls).start()
         if listener.said:
             _log.info("listening at last", what=listener.name, address=where)
 
@@ -167,15 +170,42 @@ def _remove(path: str, inode: int) -> None:
         Path(path).unlink()
 
 
-class _UnixSockSite(web.SockSite):
-    """A unix socket that is bound already: aiohttp's SockSite gives every socket to create_server, for TCP only."""
+class _Site(web.SockSite):
+    """A socket that is bound already, on which CONNECTIONS_MAX are open at once, and in a burst a few more.
+
+    Each costs a descriptor of those that the pods are looked after with, and a client that sends nothing can hold one
+    for ever. aiohttp's SockSite knows no such bound, and gives every socket to create_server, for TCP only.
+    """
 
     async def start(self) -> None:
         await web.BaseSite.start(self)
         server = self._runner.server
         if server is None:  # BaseSite.start has refused before
             raise RuntimeError("Call runner.setup() before making a site")
-        # Newer Pythons remove the file of any unix socket that they close; systemd's must stay.
-        options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(server, sock=self._sock, backlog=self._backlog, **options)
+        said = False
+
+        def protocol() -> asyncio.BaseProtocol:
+            nonlocal said
+            if len(server.connections) < CONNECTIONS_MAX:
+                return server()
+            if not said:
+                said = True
+                _log.warning("too many connections: further ones are closed", at=self.name, most=CONNECTIONS_MAX)
+            return _Closed()
+
+        if self._sock.family == socket.AF_UNIX:
+            # Newer Pythons remove the file of any unix socket that they close; systemd's must stay.
+            options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+            self._server = await loop.create_unix_server(protocol, sock=self._sock, backlog=self._backlog, **options)
+        else:
+            self._server = await loop.create_server(
+                protocol, sock=self._sock, ssl=self._ssl_context, backlog=self._backlog
+            )
+
+
+class _Closed(asyncio.Protocol):
+    """A connection that there is no room for."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

@@ -16,7 +16,7 @@ from podsupd.web import shapes
 from podsupd.web.handlers import answer, find_pod
 from podsupd.web.keys import CLOSING, CONTROL
 from podsupd.web.problems import ApiError
-from podsupd.web.route import Query
+from podsupd.web.route import ID_MAX, Query
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def _last_event_id(request: web.Request, since: int | None) -> int | None:
     given = request.headers.get("Last-Event-ID", "")
     if not given:
         return since
-    if not given.isascii() or not given.isdigit():
+    if not given.isascii() or not given.isdigit() or len(given) > len(str(ID_MAX)) or int(given) > ID_MAX:
         raise ApiError(400, f"cannot resume after Last-Event-ID {given}: it must be an event's id")
     return int(given)
 

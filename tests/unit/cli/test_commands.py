@@ -11,6 +11,7 @@ from podsupd import __version__
 from podsupd.cli import status as status_module
 from podsupd.cli.output import age
 from podsupd.errors import StateUnavailable
+from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import LogLine
 from podsupd.model.signals import Party
 from podsupd.model.status import ChangeState, Condition
@@ -86,6 +87,26 @@ async def test_status_of_an_unknown_pod_says_which_there_are(podsupd: Run) -> No
     done = await podsupd("status", "my-sharedpod")
     assert (done.code, done.out) == (1, "")
     assert done.err == "podsupd: cannot find pod my-sharedpod: the pods are my-shared-pod, old-pod\n"
+
+
+async def test_a_daemon_that_cannot_do_its_work_says_so(podsupd: Run, control: FakeControl) -> None:
+    """Of a table that was made while Podman does not answer nobody thinks that all is well."""
+    ready = Condition("Ready", "False", "", "Podman does not answer: connection refused")
+    tracer = Condition("SignalTracer", "False", "Unavailable", "CAP_SYS_ADMIN is missing")
+    control.daemon_ = replace(control.daemon_, conditions=(ready, tracer))
+    for args in ((), ("my-shared-pod",)):
+        lines = (await podsupd("status", *args)).out.splitlines()
+        assert "! Podman does not answer: connection refused" in lines
+        assert not any("CAP_SYS_ADMIN" in line for line in lines)
+
+
+async def test_a_pod_whose_file_was_never_right_leads_to_the_fault(podsupd: Run, control: FakeControl) -> None:
+    """Who looks for the pod of a file just written is told what is wrong in it, and how to see the rest."""
+    path = "/etc/podsupd/pods.d/new.yaml"
+    faults = (Problem(path, 3, "spec.contaners", "unknown field"), Problem(path, 9, "spec", "no containers"))
+    control.files = (DesiredFile(path, FileState.INVALID, (), errors=faults),)
+    assert (await podsupd("status", "new")).err.endswith(f"; not loaded: {path}:3: spec.contaners: unknown field\n")
+    assert f"(and 1 more: `podsupd check {path}` shows all)" in (await podsupd("status")).out
 
 
 async def test_status_without_pods(podsupd: Run, control: FakeControl) -> None:
@@ -190,7 +211,7 @@ async def test_no_wait(podsupd: Run) -> None:
     done = await podsupd("restart", "my-shared-pod", "--no-wait", "-o", "json")
     assert done.code == 0
     assert json.loads(done.out)["state"] == "Pending"
-    assert (await podsupd("stop", "my-shared-pod", "--no-wait")).out == "stop my-shared-pod: accepted: accepted\n"
+    assert (await podsupd("stop", "my-shared-pod", "--no-wait")).out == "stop my-shared-pod: accepted\n"
 
 
 async def test_a_change_that_is_refused(podsupd: Run, control: FakeControl) -> None:

@@ -9,6 +9,7 @@ from configdir.conftest import POD, Clocks, Pods
 
 from podsupd.configdir import ManifestDirectory, directory
 from podsupd.configdir.directory import MAX_BYTES, is_manifest
+from podsupd.manifest import documents, parser
 from podsupd.model.desired import FileStatus, ParsedFile
 
 
@@ -207,3 +208,22 @@ async def test_no_descriptor_is_left_open(pods: Pods) -> None:
     for _ in range(20):
         await pods.reader.scan()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_a_file_that_podsupd_stumbles_over_costs_the_others_nothing(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the parser's is an error of the one file that brings it to light."""
+    read = documents.read
+
+    def stumble(text: str, source: str) -> object:
+        if source.endswith("odd.yaml"):
+            raise KeyError("odd")
+        return read(text, source)
+
+    monkeypatch.setattr(parser, "read", stumble)
+    pods.write("odd.yaml")
+    pods.write("web.yaml")
+    odd, web = (await pods.reader.scan()).files
+    assert "KeyError('odd') at test_scan.py:" in str(odd.parsed.errors[0])
+    assert [pod.name for pod in web.parsed.pods] == ["web"]

@@ -115,3 +115,27 @@ async def test_the_end_does_not_wait_for_a_scan() -> None:
     rig.desires.poke()
     await running
     assert now() == began
+
+
+async def test_a_release_that_is_asked_while_the_disk_is_waited_for_holds() -> None:
+    """`podsupd prune --confirm` removes what it said it would, however slow the disk is."""
+    rig = Rig("a", "b")
+    await rig.run_for(3)
+    rig.names = set()
+    saving, written = asyncio.Event(), asyncio.Event()
+
+    async def save_files(last_good: Mapping[str, str], identity: tuple[int, int] | None) -> None:
+        del last_good, identity
+        saving.set()
+        await written.wait()
+
+    rig.save_files = save_files  # type: ignore[method-assign]
+    running = asyncio.create_task(rig.run_for(10))
+    await saving.wait()
+    assert set(rig.desires.desired.held) == {"a", "b"}
+    release = asyncio.create_task(rig.desires.release(frozenset({"a", "b"})))
+    await asyncio.sleep(0)
+    written.set()
+    await release
+    assert not rig.desires.desired.pods
+    await running

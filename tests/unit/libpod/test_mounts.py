@@ -1,5 +1,6 @@
 """Volumes and their mounts as libpod is told them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,26 @@ def test_a_volume_is_given_to_its_group(tmp_path: Path) -> None:
     assert (root / "new").stat().st_mode & 0o777 == 0o600
     hostpath.give(str(root), 4005, always=False)
     assert (root / "new").stat().st_gid == 4005
+
+
+def test_a_link_that_a_container_puts_in_the_way_leads_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that has the volume cannot have the host's files given away, however quick it is."""
+    host, inside = tmp_path / "host", tmp_path / "v" / "d"
+    inside.mkdir(parents=True)
+    host.mkdir()
+    for folder in (host, inside):
+        (folder / "f").write_text("x")
+        (folder / "f").chmod(0o600)
+    chown, before = os.chown, (host / "f").stat()
+
+    def chown_and_swap(*what: Any, **how: Any) -> None:
+        chown(*what, **how)
+        if inside.stat().st_gid == 4004 and not inside.is_symlink():
+            inside.rename(tmp_path / "v" / "e")
+            inside.symlink_to(host)
+
+    monkeypatch.setattr(os, "chown", chown_and_swap)
+    hostpath.give(str(tmp_path / "v"), 4004, always=True)
+    assert inside.is_symlink()
+    after = (host / "f").stat()
+    assert (after.st_gid, after.st_mode) == (before.st_gid, before.st_mode)

@@ -61,6 +61,24 @@ async def test_a_pod_that_does_not_change_costs_one_call(fake: FakeLibpod, runti
     assert [operation for operation, _ in fake.calls].count("inspect_container") == 1
 
 
+async def test_two_deaths_within_a_second_are_two(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """A container that crashes at once, twice, is not taken for dead since its first death, and started a third time.
+
+    Podman's list has whole seconds, so that both lives have the same line in it.
+    """
+    before = (await make(runtime)).containers[0]
+    lives = [f"2026-11-22T20:09:18.{nanoseconds}Z" for nanoseconds in ("083992000", "645244000")]
+    seen = []
+    for started in lives:
+        await runtime.start_container(before.id)
+        fake.containers[before.id]["State"]["StartedAt"] = started
+        fake.crash("p-a", 3)
+        pod = await runtime.observe_pod("p")
+        assert pod is not None
+        seen.append(pod.containers[0].started_at)
+    assert seen == lives
+
+
 async def test_a_death_costs_one_inspect(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
     """A restart waits for the container that died alone, and the rest is seen as it was before."""
     before = await make(runtime)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -188,3 +189,12 @@ async def test_the_proxy_environment_is_ignored(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         assert await post(server.hook()) == "HTTP 200"
         assert proxy.got == []
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_said_to_be_one(certificate: ssl.SSLContext) -> None:
+    """Whoever reads the event knows what to mend, and the call is not made."""
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=certificate)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(WebhookFailed, match="certificate verify failed: self-signed certificate"):
+            await WebhookClient("podsupd/test").post(Webhook(f"https://127.0.0.1:{port}/", retries=0), BODY)

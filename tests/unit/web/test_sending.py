@@ -1,5 +1,6 @@
 """Signals that are sent through the control endpoint."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -8,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from podsupd.errors import SignalRefused
 from podsupd.model.sending import SignalRequest
+from podsupd.web import WebServer
 from podsupd.web.schemas import SCHEMAS
 from tests.unit.web.fakes import FakeControl
 
@@ -103,3 +105,31 @@ async def test_nobody_to_signal_is_told(
     async with client.post(PATH, json={"signal": "TERM"}) as response:
         assert response.status == status
         assert (await response.json(content_type=None))["detail"] == str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b"\xff{", {}, "it is not JSON"),
+        (b"[" * 60_000, {}, "nested too deeply"),
+        (b"[]", {"Content-Type": "text/plain; charset=none"}, "must be a JSON object"),
+    ],
+)
+async def test_a_body_of_no_use_is_the_callers_fault(
+    client: aiohttp.ClientSession, body: bytes, headers: dict[str, str], reason: str
+) -> None:
+    """Whoever sends rubbish is told so, and the daemon's log has no fault of its own."""
+    async with client.post("/v1/pods/my-shared-pod/signal", data=body, headers=headers) as response:
+        assert response.status == 400
+        assert reason in (await response.json(content_type=None))["detail"]
+
+
+async def test_a_body_that_cannot_be_unpacked_is_the_callers_fault(server: WebServer) -> None:
+    """So is one that is not of the encoding that it says."""
+    reader, writer = await asyncio.open_unix_connection(server.addresses[0])
+    head = b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n"
+    writer.write(head + b"xx")
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert line == b"HTTP/1.1 400 Bad Request\r\n"

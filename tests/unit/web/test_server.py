@@ -156,6 +156,12 @@ async def test_tcp_needs_the_token(settings: Settings, token_file: str) -> None:
                     assert status == 200 or response.headers["WWW-Authenticate"] == "Bearer"
         async with session.get("/readyz") as response:
             assert response.status == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.write(b"GET /v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        assert line == b"HTTP/1.1 401 Unauthorized\r\n"
 
 
 @pytest.mark.parametrize(
@@ -260,3 +266,23 @@ def test_wrong_addresses(text: str) -> None:
     with pytest.raises(ConfigError, match="cannot listen on"):
         parse_address(text, "metrics.listen")
     assert ApiSettings().listen == ""
+
+
+async def test_connections_that_ask_nothing_do_not_use_the_daemon_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may connect can take the metrics away from others, and none of the descriptors that pods need."""
+    monkeypatch.setattr(server_module, "CONNECTIONS_MAX", 2)
+    async with running(replace(settings, metrics=MetricsSettings(listen="127.0.0.1:0"))) as server:
+        port = port_of(server)
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for reader, writer in held:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        assert await ask(server.addresses[0]) == 200, "the control socket has room of its own"
+        for _, writer_held in [*held, (reader, writer)]:
+            writer_held.close()
+            await writer_held.wait_closed()

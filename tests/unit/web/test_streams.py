@@ -57,10 +57,18 @@ async def test_follow_resumes(client: aiohttp.ClientSession, query: str, headers
     assert ids == [None, "2", "3"]
 
 
-async def test_a_wrong_last_event_id_is_refused(client: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("number", ["x", str(2**53), "9" * 5000])
+async def test_a_wrong_last_event_id_is_refused(client: aiohttp.ClientSession, number: str) -> None:
     """A reader with a broken bookmark is told so and not given the wrong events."""
-    async with client.get("/v1/events?follow=true", headers={"Last-Event-ID": "x"}) as response:
+    async with client.get("/v1/events?follow=true", headers={"Last-Event-ID": number}) as response:
         assert response.status == 400
+
+
+async def test_an_id_beyond_all_is_refused(client: aiohttp.ClientSession) -> None:
+    """A number that the history could not be asked for is the caller's fault."""
+    for path in ("/v1/events", "/v1/pods/my-shared-pod/signals"):
+        async with client.get(f"{path}?since={2**63}") as response:
+            assert response.status == 400
 
 
 async def test_silence_has_heartbeats_and_loses_nothing(

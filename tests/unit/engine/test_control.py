@@ -1,0 +1,55 @@
+"""Edits of intent: each is kept, however many come at once."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from engine.rig import Rig, pod
+
+from podsupd.engine.control import Engine
+from podsupd.engine.events import Broadcast
+from podsupd.errors import StateUnavailable
+from podsupd.model.plan import Intent
+from podsupd.model.status import ChangeState
+
+
+def engine_over(rig: Rig) -> Engine:
+    """Return an engine over the rig's fleet, which is all that edits work with."""
+    loose: Any = SimpleNamespace(processes=None, ledger=None, prober=None, probe_runs=None, sender=None, exits=None)
+    loose.policies = None
+    return Engine(rig.fleet, loose, loose, loose, loose, loose, Broadcast(), loose)
+
+
+async def test_of_two_edits_at_once_none_is_lost(rig: Rig) -> None:
+    """Two scripts that each stop a container of a pod both get what they asked for."""
+    await rig.up(pod("a", "one", "two", "three"))
+    engine = engine_over(rig)
+    written = asyncio.Event()
+
+    async def save_intent(_pod: str, _intent: Intent) -> None:
+        await written.wait()
+
+    rig.state.save_intent = save_intent  # type: ignore[method-assign]
+    edits = [asyncio.create_task(engine.change("stop", "a", name)) for name in ("one", "two")]
+    await asyncio.sleep(0)
+    written.set()
+    assert [(await edit).container for edit in edits] == ["one", "two"]
+    assert rig.fleet.workers["a"].intent.stopped_containers == {"one", "two"}
+
+
+async def test_an_edit_that_cannot_be_saved_supersedes_none(rig: Rig) -> None:
+    """What was asked before goes on to be waited for."""
+    await rig.up(pod("a", "one"))
+    engine = engine_over(rig)
+    first = await engine.change("stop", "a", "one")
+
+    async def refuse(_pod: str, _intent: Intent) -> None:
+        raise StateUnavailable("cannot save to state.db: disk is full")
+
+    rig.state.save_intent = refuse  # type: ignore[method-assign]
+    with pytest.raises(StateUnavailable):
+        await engine.change("start", "a", "one")
+    await rig.until(lambda: rig.settled("a"), "the stop")
+    assert (await engine.wait_change(first.id, 0)).state is ChangeState.DONE
+    assert rig.fleet.workers["a"].intent.stopped_containers == {"one"}
