@@ -128,6 +128,19 @@ class Machine(Host):
         given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         return subprocess.run(ssh, check=False, capture_output=True, timeout=timeout, **given)
 
+    def get(self, path: str) -> str:
+        """Ask the control endpoint. (The command line is a Python of its own, which takes seconds to emulate.)."""
+        return self.run(
+            "curl", "-sS", "-m", "60", "--unix-socket", "/run/podsupd/podsupd.sock", f"http://podsupd{path}"
+        )
+
+    def status(self, pod: str) -> dict[str, Any]:
+        """Return the daemon's word on a pod; empty while there is none."""
+        quiet = ["curl", "-sf", "--unix-socket", "/run/podsupd/podsupd.sock", f"http://podsupd/v1/pods/{pod}"]
+        done = self.enter(quiet, timeout=60)
+        found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return found
+
     def monitor(self, execute: str) -> Any:
         """Have QEMU's monitor execute a command, and return what it answers."""
         with socket.socket(socket.AF_UNIX) as channel:
