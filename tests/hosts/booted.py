@@ -26,7 +26,8 @@ exit_command_delay = 5
 def furnish(root: Path) -> None:
     """Put a Debian 12 into a directory, with podsupd installed into it the way a packager would."""
     run_here("cp", "-a", f"{run_here(HOSTS / 'make-rootfs')}/.", root)
-    run_here(REPO / "scripts" / "install", env={**os.environ, "DESTDIR": str(root), "PREFIX": "/opt/podsupd"})
+    given = {"DESTDIR": str(root), "PREFIX": "/opt/podsupd", "PYTHON": "/usr/bin/python3"}
+    run_here(REPO / "scripts" / "install", env={**os.environ, **given})
     run_here(HOSTS / "mask-units", root)
     drop_ins = root / "etc/containers/containers.conf.d"
     drop_ins.mkdir(parents=True)
