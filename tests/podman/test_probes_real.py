@@ -324,14 +324,20 @@ def test_nothing_is_left_behind(
 
         await several(HttpGet(80), 400, 8)  # what is made once is made now: caches, arenas
         await several(ExecCommand(("true",)), 40, 4)
-        before, memory = usage(target), resident_kib()
-        await several(HttpGet(80), https, 8)
-        await several(ExecCommand(("true",)), execs, 4)
+        before = usage(target)
+        for _ in range(2):
+            memory = resident_kib()
+            await several(HttpGet(80), https, 8)
+            await several(ExecCommand(("true",)), execs, 4)
+            grown = resident_kib() - memory
+            # An attempt that kept a hundred bytes would be seen each time: 10,000 of them are a mebibyte. An arena
+            # that the allocator opens, because other tests ran in this process before, is opened once.
+            if grown < 1024:
+                break
+        assert grown < 1024
         late = await prober.attempt(probe(ExecCommand(("sleep", "100")), timeout_s=0.5), target)
         assert late.message == "cannot run `sleep 100`: timed out after 0.5 s"
         assert usage(target) == before
-        # An attempt that kept a hundred bytes would be seen: 10,000 of them are a mebibyte.
-        assert resident_kib() - memory < 1024
         await prober.close()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
