@@ -120,8 +120,9 @@ class Household:
         )
 
     def command(self, name: str) -> str:
-        """Return the argument that a pod's first container was made with."""
-        return str(self.host.run("podman", "inspect", f"{name}-a", "--format", "{{index .Config.Cmd 1}}")).strip()
+        """Return the argument that a pod's first container was made with, nothing while there is none."""
+        shown = self.host.run("podman", "inspect", f"{name}-a", "--format", "{{json .Args}}", check=False)
+        return str(json.loads(shown)[-1]) if shown.strip() else ""
 
 
 def gone(host: Booted, name: str) -> bool:
