@@ -162,9 +162,9 @@ class Machine(Host):
         """Say whether the machine is suspended to RAM."""
         return bool(self.monitor("query-status")["status"] == "suspended")
 
-    def sleep(self, seconds: float) -> None:
-        """Suspend it to RAM as its operator would, for so long, and wake it by its power button."""
-        self.run("systemctl", "--no-block", "suspend")
+    def sleep(self, seconds: float, first: str = "true") -> None:
+        """Suspend it to RAM as its operator would, for so long, and wake it by its power button. first: a script."""
+        self.run("sh", "-euc", f"{first}\nsystemctl --no-block suspend", timeout=300)
         self.until("the machine sleeps", self.sleeps)
         time.sleep(seconds)
         self.monitor("system_wakeup")

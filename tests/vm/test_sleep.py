@@ -7,17 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hosts.host import EXAMPLE
 from vm.machine import READY_S, Machine
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(1800)]
 
-SLEEP_S = 90.0
-WATCHDOG_S = 60
-GRACE_S = 60
+WATCHDOG_S = 120
+"""podsupd.service's WatchdogSec."""
+GRACE_S = 90
+SLEEP_S = 130.0
+PATIENT = "timeoutSeconds: 30"
+"""Of each probe: an emulated machine that others crowd is slow."""
+STRICT = {"timeoutSeconds": 30, "failureThreshold": 1}
 IMAGE = "docker.io/library/busybox:latest"
 SERVE = "mkdir -p /www; echo ok > /www/index.html; exec httpd -f -p 8000 -h /www"
-# It needs 20 s after SIGTERM, of the 60 that it is given.
-LINGER = "trap 'i=0; while [ $i -lt 20 ]; do sleep 1; i=$((i+1)); done; exit 7' TERM; while :; do sleep 1; done"
+# It needs half a minute after SIGTERM, of the 90 s that it is given.
+LINGER = "trap 'i=0; while [ $i -lt 30 ]; do sleep 1; i=$((i+1)); done; exit 7' TERM; while :; do sleep 1; done"
+STOP = """
+curl -sS -X POST --unix-socket /run/podsupd/podsupd.sock http://podsupd/v1/pods/lingering/stop
+until journalctl -u podsupd.service -o cat | grep -q '"Killing", "pod": "lingering"'; do sleep 0.5; done
+"""
 CLOCKS = "import time; print(time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME))"
 
 
@@ -31,8 +40,12 @@ def pod(name: str, command: str, **container: Any) -> str:
 TIGHT = pod(
     "tight",
     SERVE,
-    readinessProbe={"httpGet": {"port": 8000}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1},
-    livenessProbe={"exec": {"command": ["true"]}, "periodSeconds": 3, "timeoutSeconds": 15, "failureThreshold": 1},
+    readinessProbe={"httpGet": {"port": 8000}, "periodSeconds": 2, **STRICT},
+    livenessProbe={
+        "exec": {"command": ["true"]},
+        "periodSeconds": 5,
+        **STRICT,
+    },
 )
 LOOPING = pod("looping", "sleep 2; exit 3")
 STAYING = ("nginx-server", "busybox-client", "tight-main")
@@ -107,11 +120,8 @@ def rises(night: Night) -> Callable[[], bool]:
 @pytest.fixture(scope="module")
 def night(machine: Machine) -> Night:
     """The machine after a sleep: probes every second, a crash loop and a stop were going on when it fell asleep."""
-    machine.run("mkdir", "-p", "/run/systemd/system/podsupd.service.d")
-    drop_in = f"[Service]\nWatchdogSec={WATCHDOG_S}\n".encode()
-    machine.run("tee", "/run/systemd/system/podsupd.service.d/watchdog.conf", stdin=drop_in)
-    machine.run("systemctl", "daemon-reload", timeout=120)
-    machine.run("systemctl", "restart", "podsupd.service", timeout=300)
+    example = re.sub(r" *timeoutSeconds: \d+\n", "", machine.run("cat", EXAMPLE))
+    machine.write("my-shared-pod.yaml", re.sub(r"( *)(periodSeconds: \d+\n)", rf"\1\2\1{PATIENT}\n", example))
     machine.write("tight.json", TIGHT)
     machine.write("looping.json", LOOPING)
     machine.write("lingering.json", pod("lingering", LINGER))
@@ -119,8 +129,6 @@ def night(machine: Machine) -> Night:
         machine.until(f"{name} is Ready", lambda name=name: machine.ready(name), READY_S)  # type: ignore[misc]
     machine.until("the loop goes round", lambda: restarts(machine, "looping") >= 2, READY_S)
     machine.until("every probe has succeeded", lambda: len(probes(machine, "successful")) == 6, READY_S)
-    machine.run("podsupd", "stop", "lingering", "--no-wait")
-    machine.until("the stop has begun", lambda: "Killing" in told(machine, "lingering"), READY_S)
     found = Night(
         machine=machine,
         lives=lives(machine),
@@ -131,7 +139,7 @@ def night(machine: Machine) -> Night:
         slept=slept(machine),
         since=max(each["id"] for each in events(machine)),
     )
-    machine.sleep(SLEEP_S)
+    machine.sleep(SLEEP_S, first=STOP)
     return found
 
 
