@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
 
+_PRIORITIES = {"critical": 2, "exception": 3, "error": 3, "warning": 4, "info": 6, "debug": 7}
+
+
 def setup(settings: LogSettings) -> None:
     """Configure structlog once, at the start of the program; logs go to stderr."""
     json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
-    # Under systemd the journal has its own times; elsewhere a line without one cannot be matched to anything.
-    stamp: list[Processor] = (
-        [] if "JOURNAL_STREAM" in os.environ else [structlog.processors.TimeStamper(fmt="iso", utc=True)]
-    )
+    journal = to_journal()
+    # The journal has its own times; elsewhere a line without one cannot be matched to anything.
+    stamp: list[Processor] = [] if journal else [structlog.processors.TimeStamper(fmt="iso", utc=True)]
     last: Processor = (
         structlog.processors.JSONRenderer()
         if json
@@ -36,11 +38,27 @@ def setup(settings: LogSettings) -> None:
             *stamp,
             *([structlog.processors.format_exc_info] if json else []),
             last,
+            *([_with_priority] if journal else []),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def to_journal() -> bool:
+    """Say whether stderr is systemd's journal itself (systemd.exec(5), JOURNAL_STREAM), and no file it was sent to."""
+    try:
+        there = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"
+
+
+def _with_priority(_logger: object, method: str, line: Any) -> str:
+    """Begin the line with its priority, as sd-daemon(3) has it: `journalctl -p warning` is the first look at night."""
+    priority = _PRIORITIES.get(method, 6)
+    return "\n".join(f"<{priority}>{part}" for part in line.split("\n"))
 
 
 def get(room: str) -> "FilteringBoundLogger":

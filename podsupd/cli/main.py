@@ -13,6 +13,8 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
+import podsupd
+from podsupd.cli import completion
 from podsupd.cli.client import Client, NoDaemonError, RefusedError
 from podsupd.cli.plain import Format, complain
 from podsupd.errors import ConfigError, PodsupdError
@@ -25,10 +27,8 @@ EXIT_NO_DAEMON = 3
 
 app = typer.Typer(
     name="podsupd",
-    help="Supervise Podman pods on this host from Kubernetes manifests in a directory.",
     epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 no daemon.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -38,10 +38,29 @@ Socket = Annotated[
     typer.Option("--socket", envvar="PODSUPD_SOCKET", metavar="PATH", help="The daemon's control socket."),
 ]
 Output = Annotated[Format, typer.Option("-o", "--output", help="What to print.")]
-Target = Annotated[str, typer.Argument(metavar="POD[/CONTAINER]")]
-MaybePod = Annotated[str | None, typer.Argument(metavar="POD")]
+Target = Annotated[str, typer.Argument(metavar="POD[/CONTAINER]", autocompletion=completion.targets)]
+Pod = Annotated[str, typer.Argument(metavar="POD", autocompletion=completion.pods)]
+MaybePod = Annotated[str | None, typer.Argument(metavar="POD", autocompletion=completion.pods)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Ask only; do not wait until it is done.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")]
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001  typer's form
+    if asked:
+        sys.stdout.write(f"podsupd {podsupd.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version of this program."),
+    ] = False,
+) -> None:
+    """Supervise Podman pods on this host from Kubernetes manifests in a directory."""
+    del version
 
 
 def _answers(command: Callable[P, bool | None]) -> Callable[P, None]:
@@ -177,9 +196,7 @@ def status(
 
 @app.command(rich_help_panel="Pods")
 @_answers
-def ps(
-    pod: Annotated[str, typer.Argument(metavar="POD")], *, output: Output = Format.TABLE, socket: Socket = None
-) -> None:
+def ps(pod: Pod, *, output: Output = Format.TABLE, socket: Socket = None) -> None:
     """Show the tree of a pod's processes, and what each does with signals."""
     from podsupd.cli import ps as command  # noqa: PLC0415
 
@@ -299,7 +316,7 @@ def signal(
 @app.command(rich_help_panel="Pods")
 @_answers
 def signals(
-    pod: Annotated[str, typer.Argument(metavar="POD")],
+    pod: Pod,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=0, max=10_000, help="Begin with the newest so many.")] = 100,
@@ -315,7 +332,7 @@ def signals(
 @app.command(rich_help_panel="Pods")
 @_answers
 def drill(
-    pod: Annotated[str, typer.Argument(metavar="POD")],
+    pod: Pod,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Output = Format.TABLE,
@@ -332,9 +349,14 @@ def drill(
 @app.command(rich_help_panel="Pods")
 @_answers
 def probe(
-    pod: Annotated[str, typer.Argument(metavar="POD")],
+    pod: Pod,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Of a PodPolicy's probe, or CONTAINER/liveness and so on.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Of a PodPolicy's probe, or CONTAINER/liveness and so on.",
+            autocompletion=completion.probes,
+        ),
     ] = None,
     *,
     output: Output = Format.TABLE,
@@ -357,5 +379,5 @@ def version(*, output: Output = Format.TABLE, socket: Socket = None) -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process with its exit code."""
-    app(args)
+    app(args, prog_name="podsupd")
     sys.exit(0)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from podsupd import log
 from podsupd.core import transitions
 from podsupd.core.conditions import PodView, derive, describe
+from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
 from podsupd.engine.drill import Drills
 from podsupd.engine.drill import Tools as DrillTools
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.events import EventLog
 from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
@@ -346,11 +347,13 @@ class Engine:
 
     async def logs(self, pod: str, container: str | None, *, follow: bool, tail: int | None) -> AsyncIterator[LogLine]:
         """Read logs of a pod's containers, one after the other; followed ones are interleaved as lines come."""
-        ids = self._worker(pod, container).container_ids()
+        worker = self._worker(pod, container)
+        ids = worker.container_ids()
         names = [container] if container else list(ids)
-        missing = [n for n in names if n not in ids]
-        if missing:
-            raise LookupError(f"container {missing[0]} of pod {pod} was not created yet")
+        if not names or names[0] not in ids:
+            what = f"container {container} of pod {pod}" if container else f"a container of pod {pod}"
+            why = derive(worker.view(), self._clock.now()).why
+            raise LookupError(f"cannot read the log of {what}: none was created yet ({why})")
         if not follow or len(names) == 1:
             for name in names:
                 async for line in self._runtime.logs(ids[name], name, follow=follow, tail=tail):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from podsupd.core import signal_words as words
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.expectations import SLACK_S, Outcome
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.events import EventLog
 from podsupd.engine.sending import Sending
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.tasks import pause

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from podsupd.core.probing import ProbeState
+from podsupd.core.sparing import Telling
 from podsupd.model.observed import Incarnation
 from podsupd.model.spec import ProbeSpec, ProbeType
 from podsupd.ports import ProbeTarget
@@ -47,6 +48,7 @@ class Entry:
     ticket: int = 0  # the one turn that is current; 0: none
     running: bool = False
     gone: bool = False
+    telling: Telling = field(default_factory=Telling)
 
     @property
     def spec(self) -> ProbeSpec:

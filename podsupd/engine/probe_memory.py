@@ -24,7 +24,7 @@ class ProbeMemory:
     def __init__(self, prober: ProbeScheduler, state: State) -> None:
         self._prober = prober
         self._state = state
-        self._saved: dict[str, object] = {}
+        self._saved: dict[str, tuple[object, ...]] = {}
 
     def restore(self, texts: Mapping[str, str]) -> None:
         """Hand saved states to the prober, before its first sync; what does not parse is begun anew, and said."""
@@ -34,11 +34,15 @@ class ProbeMemory:
             except ValidationError as error:
                 logger.warning("probe states begin anew", pod=pod, error=str(error))
 
+    def changed(self, pod: str) -> bool:
+        """Say whether a verdict of the pod's changed since they were saved."""
+        return _verdicts(self._prober.export(pod)) != self._saved.get(pod, ())
+
     async def keep(self, pod: str) -> None:
         """Save the pod's states if a verdict changed since the last time."""
         states = self._prober.export(pod)
-        verdicts = tuple((s.name, s.fingerprint, s.state.incarnation, s.state.passing, s.state.on_hold) for s in states)
-        if verdicts != self._saved.get(pod) and await self._save(pod, states):
+        verdicts = _verdicts(states)
+        if verdicts != self._saved.get(pod, ()) and await self._save(pod, states):
             self._saved[pod] = verdicts
 
     async def keep_all(self, pods: list[str]) -> None:
@@ -61,3 +65,7 @@ class ProbeMemory:
         """Drop what is known of a pod that is gone."""
         self._saved.pop(pod, None)
         self._prober.forget(pod)
+
+
+def _verdicts(states: tuple[SavedProbe, ...]) -> tuple[object, ...]:
+    return tuple((s.name, s.fingerprint, s.state.incarnation, s.state.passing, s.state.on_hold) for s in states)

@@ -268,7 +268,8 @@ class ProbeScheduler:
         else:
             entry.due = probing.next_due(spec, entry.due, at.boottime)
         self._schedule(self._pods[entry.pod], at.boottime)
-        note = probing.transition(spec, before, entry.state)
+        change = probing.transition(spec, before, entry.state)
+        entry.telling, note = entry.telling.offer(change, at.boottime)
         if note is not None:
             self._tell(entry.pod, note)
         if (before.passing, before.on_hold) != (entry.state.passing, entry.state.on_hold):

@@ -17,7 +17,8 @@ from podsupd.core import signal_words as words
 from podsupd.core.drafts import Draft, Watch
 from podsupd.core.expectations import Expectations, Outcome, Verdict
 from podsupd.core.forwarding import LIMIT, WINDOW_S, Forwarding, Order
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.events import EventLog
 from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.tasks import pause

@@ -16,6 +16,7 @@ from podsupd.core.dependencies import WAITING
 from podsupd.core.limits import limits_of, same
 from podsupd.core.planner import plan
 from podsupd.core.rollout import OUTCOMES, images_needed, relies_on
+from podsupd.core.sparing import SAVED, Allowance
 from podsupd.engine import registrations
 from podsupd.engine.executor import told
 from podsupd.engine.leftovers import Leftovers
@@ -84,6 +85,7 @@ class Worker:
         self._planned = -1
         self._applied: tuple[Action, ...] = ()
         self._same = 0
+        self._saving = Allowance(*SAVED)
         self._again = asyncio.Event()
         self._left = Leftovers(tools.shelters, tools.runtime, tools.info, tools.owner)
         self._limits: dict[str, Limits] = {}
@@ -202,6 +204,8 @@ class Worker:
                     wait = min(UNAVAILABLE_FIRST_S * 2 ** min(self._unavailable - 1, 10), UNAVAILABLE_CAP_S)
                 if wait is None or wait > 0:
                     await pause(self._again, wait)
+            if not self.finished:
+                await self._keep_conditions()
         finally:
             self._lives.close()
 
@@ -213,7 +217,6 @@ class Worker:
         made = await self._decide(seen)
         self._planned = wishes
         self._publish(seen, made)
-        await self._tools.probe_memory.keep(self.name)
         if made.gone:
             self.finished = self._want is None
             # Of a pod that never was, or is not ours, no event will tell that it is gone: end without a poke.
@@ -222,7 +225,7 @@ class Worker:
         for action in made.actions:
             if wishes != self._wishes:
                 break
-            if made.memory != self._saved and action is made.actions[0]:
+            if self._to_save(made.memory) and action is made.actions[0]:
                 applied = await beside(self._save(made), self._apply(action))
             else:
                 applied = await self._apply(action)
@@ -231,10 +234,8 @@ class Worker:
         if made.actions:
             return self._pace(made.actions)
         self._same = 0
-        await self._keep_conditions()
-        if made.wake_at is None:
-            return None
-        return max(0.001, made.wake_at - self._tools.clock.now().boottime)
+        looks = [at for at in (made.wake_at, await self._keep()) if at is not None]
+        return max(0.001, min(looks) - self._tools.clock.now().boottime) if looks else None
 
     def _pace(self, actions: tuple[Action, ...]) -> float:
         """Look again at once after actions, but ever more slowly when the same ones are planned again and again."""
@@ -251,10 +252,14 @@ class Worker:
         before = self._memory
         made = plan(self._want, self._intent, seen, facts, before, self._tools.clock.now())
         start_alone = len(made.actions) == 1 and isinstance(made.actions[0], StartContainer)
-        if made.memory != self._saved and not start_alone and not await self._save(made):
+        if self._to_save(made.memory) and not start_alone and not await self._save(made):
             undurable = replace(facts, durable=False)
             made = plan(self._want, self._intent, seen, undurable, before, self._tools.clock.now())
         return made
+
+    def _to_save(self, memory: PodMemory) -> bool:
+        """Say whether anything changed that an action may rely on; conditions are told, and kept sparingly."""
+        return memory != replace(self._saved, conditions=memory.conditions)
 
     async def _save(self, made: Plan) -> bool:
         try:
@@ -334,8 +339,20 @@ class Worker:
         if conditions != self._memory.conditions:
             self._memory = replace(self._memory, conditions=conditions)
 
+    async def _keep(self) -> float | None:
+        """Save what nothing is planned for, sparingly; return when to come back for what has to wait, or None."""
+        if self._memory.conditions == self._saved.conditions and not self._tools.probe_memory.changed(self.name):
+            return None
+        allowance = self._saving.take(self._tools.clock.now().boottime)
+        if allowance is None:
+            return self._saving.next_at
+        self._saving = allowance
+        await self._keep_conditions()
+        await self._tools.probe_memory.keep(self.name)
+        return None
+
     async def _keep_conditions(self) -> None:
-        """Save what nothing is planned for; it is written with the next plan where it cannot be now."""
+        """Save them if they changed; they are written with the next plan where they cannot be now."""
         if self._memory.conditions != self._saved.conditions:
             with suppress(StateUnavailable):
                 await self._tools.state.save_memory(self.name, self._memory)

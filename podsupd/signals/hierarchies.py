@@ -115,7 +115,8 @@ def shelters(proc: Path = Path("/proc")) -> dict[str, tuple[Path, ...]]:
     """Find the cgroups of ours that exist, by their names: container id -> one in each hierarchy."""
     found: dict[str, dict[Path, None]] = {}
     for point in {point for point, _ in mounts(proc).values()}:
-        for folder, names, _ in os.walk(point):
+        # No link is in there: the default would ask of each directory whether it is one.
+        for folder, names, _ in os.walk(point, followlinks=True):
             for name in names:
                 if ours := _OURS.fullmatch(name):
                     found.setdefault(ours[1], {})[Path(folder) / name] = None

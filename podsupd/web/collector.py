@@ -1,4 +1,4 @@
-"""Gauges computed from the engine's snapshot at each scrape: nothing is kept here, so nothing can be stale."""
+"""Gauges computed from the engine's snapshot at each scrape: nothing of it is kept, so nothing can be stale."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -20,6 +20,8 @@ class SnapshotCollector(Collector):
 
     def __init__(self) -> None:
         self.control: Control | None = None
+        self.names: frozenset[str] = frozenset()
+        """Of the pods there were at the last scrape."""
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metric families."""
@@ -27,6 +29,7 @@ class SnapshotCollector(Collector):
         if self.control is not None:
             yield from _daemon(self.control.daemon())
             pods = self.control.pods()
+            self.names = frozenset(pod.name for pod in pods)
             yield from _pods(pods)
             yield from _containers(pods)
             yield from _processes(self.control.process_counts())

@@ -38,6 +38,7 @@ class PrometheusMeter:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._snapshot = SnapshotCollector()
+        self._of_pods: list[tuple[Counter, tuple[str, ...]]] = []
         self.registry.register(self._snapshot)
         self._operations = self._counter("runtime_operations", "Calls to Podman.", "operation")
         self._operation_errors = self._counter("runtime_operations_errors", "Calls to Podman that failed.", "operation")
@@ -98,7 +99,10 @@ class PrometheusMeter:
         self._reconnects = self._counter("event_stream_reconnects", "Reconnects of Podman's event stream.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"podsupd_{name}", text, labels, registry=self.registry)
+        counter = Counter(f"podsupd_{name}", text, labels, registry=self.registry)
+        if "pod" in labels:
+            self._of_pods.append((counter, labels))
+        return counter
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"podsupd_{name}", text, labels, buckets=buckets, registry=self.registry)
@@ -112,7 +116,16 @@ class PrometheusMeter:
         encode: Any
         encode, content_type = choose_encoder(accept)
         body: bytes = encode(self.registry)
+        if self._snapshot.control is not None:
+            self._drop_gone()
         return body, content_type
+
+    def _drop_gone(self) -> None:
+        """Drop the counters of pods that are gone, after a scrape had their last values: names may change daily."""
+        for counter, labels in self._of_pods:
+            samples = [sample.labels for metric in counter.collect() for sample in metric.samples]
+            for gone in [found for found in samples if found["pod"] not in self._snapshot.names]:
+                counter.remove(*(gone[label] for label in labels))
 
     def runtime_operation(self, operation: str, seconds: float, *, error: bool) -> None:
         """Count one libpod call."""

@@ -41,6 +41,8 @@ def test_uninstall_takes_off_the_program_and_leaves_what_is_the_operators(rootfs
         "/usr/local/bin/podsupd",
         "/usr/local/lib/systemd/system/podsupd.service",
         "/usr/local/lib/sysusers.d/podsupd.conf",
+        "/usr/local/share/bash-completion/completions/podsupd",
+        "/opt/podsupd/share/podsupd/podsupd-alerts.yaml",
     } <= files(tmp_path)
     done = uninstall(tmp_path)
     assert done.returncode == 0, done.stderr

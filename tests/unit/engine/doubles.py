@@ -22,8 +22,10 @@ def tools_over(seen: ObservedPod | None) -> Any:
     made.state.save_memory = AsyncMock()
     made.state.forget_pod = AsyncMock()
     made.probe_memory.keep = AsyncMock()
+    made.probe_memory.changed.return_value = False
     made.puller.fact = AsyncMock()
     made.executor.apply = AsyncMock()
+    made.shelters.look = AsyncMock(return_value={})
     made.files.keep = AsyncMock()
     made.files.before = AsyncMock()
     made.files.words = AsyncMock(return_value={})

@@ -245,9 +245,9 @@ class Journal:
         """Keep an event."""
         self.notes.append(event)
 
-    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
+    async def events(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[Event]:
         """Return none: nobody asks here."""
-        del pod, since, limit
+        del pod, since, limit, oldest
         return []
 
     def reasons(self, pod: str) -> list[str]:
@@ -383,12 +383,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(path: Path) -> AsyncIterator[Rig]:
+async def rigged(path: Path, *, timeout_s: float = 30.0) -> AsyncIterator[Rig]:
     """Yield a rig, and end its workers."""
     meter = CountingMissed()
     async with (
         FakeLibpod(path / "podman.sock") as fake,
-        LibpodRuntime(fake.url, meter=meter, request_timeout_s=1) as runtime,
+        LibpodRuntime(fake.url, meter=meter, request_timeout_s=timeout_s) as runtime,
     ):
         rig = Rig(fake, runtime, meter)
         try:

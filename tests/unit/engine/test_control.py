@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from engine.rig import Rig, pod
 
+from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.control import Engine
-from podsupd.engine.events import Broadcast
 from podsupd.errors import StateUnavailable
 from podsupd.model.plan import Intent
 from podsupd.model.status import ChangeState
@@ -18,7 +18,7 @@ def engine_over(rig: Rig) -> Engine:
     """Return an engine over the rig's fleet, which is all that edits work with."""
     loose: Any = SimpleNamespace(processes=None, ledger=None, prober=None, probe_runs=None, sender=None, exits=None)
     loose.policies = None
-    return Engine(rig.fleet, loose, loose, loose, loose, loose, Broadcast(), loose)
+    return Engine(rig.fleet, loose, loose, loose, loose, rig.clock, Broadcast(), loose)
 
 
 async def test_of_two_edits_at_once_none_is_lost(rig: Rig) -> None:
@@ -53,3 +53,14 @@ async def test_an_edit_that_cannot_be_saved_supersedes_none(rig: Rig) -> None:
     await rig.until(lambda: rig.settled("a"), "the stop")
     assert (await engine.wait_change(first.id, 0)).state is ChangeState.DONE
     assert rig.fleet.workers["a"].intent.stopped_containers == {"one"}
+
+
+async def test_the_log_of_a_pod_that_has_no_container_yet_says_why(rig: Rig) -> None:
+    """Whoever asks for the log of a pod whose image cannot be had gets the reason, not silence."""
+    rig.fake.images.clear()
+    await rig.want(pod("a", "one"))
+    await rig.until(lambda: "a" in rig.fleet.workers and rig.fleet.workers["a"].planned, "a first plan")
+    engine = engine_over(rig)
+    for container, what in ((None, "a container of pod a"), ("one", "container one of pod a")):
+        with pytest.raises(LookupError, match=rf"cannot read the log of {what}: none was created yet \(.+\)"):
+            await anext(engine.logs("a", container, follow=False, tail=None))

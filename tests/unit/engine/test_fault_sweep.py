@@ -73,7 +73,7 @@ async def clean_run(path: Path) -> tuple[Counter[str], Counter[str]]:
 @asynccontextmanager
 async def beside_a_stranger(path: Path) -> AsyncIterator[Rig]:
     """Yield a rig on a Podman that has a pod of somebody else."""
-    async with rigged(path) as rig:
+    async with rigged(path, timeout_s=1.0) as rig:
         while not rig.fake.pods:  # on a machine that is loaded an answer may take longer than is waited for
             with suppress(PodmanError):
                 await rig.runtime.create_pod(CreatePod(pod("theirs"), ""), {})

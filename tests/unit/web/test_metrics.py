@@ -1,17 +1,24 @@
 """The exposition: names, labels, values, and what promtool says of it."""
 
+import re
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import podsupd
+from podsupd.model.desired import FileState
+from podsupd.model.signal_policy import Expectation
 from podsupd.web import PrometheusMeter
 from tests.unit.web.fakes import BUSYBOX, HOST_CURL, NGINX, FakeControl, daemon, signal_record
 
 PLAIN = "text/plain"
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+ALERTS_TEST = "alerts_test.yaml"
 
 
 def fed(control: FakeControl | None = None) -> PrometheusMeter:
@@ -32,6 +39,7 @@ def fed(control: FakeControl | None = None) -> PrometheusMeter:
     meter.reconnect()
     meter.relist(0.002)
     meter.signal(replace(signal_record(1), count=3))
+    meter.expectation("my-shared-pod", Expectation("nginx-server", "SIGQUIT"), "met")
     meter.signals_lost(7)
     return meter
 
@@ -94,6 +102,7 @@ def test_names_and_labels_are_the_contract() -> None:
         "missed_events_total": set(),
         "event_stream_reconnects_total": set(),
         "signals_total": {*container, "sender_container", "sender_origin", "signal", "result"},
+        "signal_expectations_total": {*container, "signal", "outcome"},
         "signal_trace_lost_total": set(),
         "signal_tracer_up": set(),
         "pod_processes": {"pod"},
@@ -182,3 +191,47 @@ async def test_openmetrics_is_negotiated(client: aiohttp.ClientSession) -> None:
     async with client.get("/metrics", headers={"Accept": accept}) as response:
         assert response.content_type == "application/openmetrics-text"
         assert (await response.text()).endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "rules", "config/prometheus/podsupd-alerts.yaml"), ("test", "rules", HERE / ALERTS_TEST)]
+)
+def test_promtool_accepts_the_alerts_and_they_fire_when_they_should(command: tuple[str, ...]) -> None:
+    """Each alert fires for what it is for, and not for what looks like it."""
+    done = subprocess.run(["promtool", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_are_about_metrics_that_there_are() -> None:
+    """A metric that is renamed does not silence an alert."""
+    rules = (ROOT / "config/prometheus/podsupd-alerts.yaml").read_text()
+    exported = {name for name, _ in samples(fed(FakeControl()))}
+    named = {name.removesuffix("_bucket") for name in re.findall(r"\bpodsupd_\w+", rules)}
+    assert named
+    assert named <= {name.removesuffix("_bucket") for name in exported}
+    states = set(re.findall(r'state!?="(\w+)"', rules))
+    assert states <= {*map(str, FileState), "waiting"}
+    said = (ROOT / "docs/alerts.md").read_text()
+    assert re.findall(r"alert: (\w+)", rules) == re.findall(r"^\| `(\w+)`", said, re.MULTILINE)
+
+
+def test_the_counters_of_a_pod_that_is_gone_go_too() -> None:
+    """Names that come and go daily do not fill the memory; what a pod counted last is scraped once more."""
+    control = FakeControl()
+    meter = fed(control)
+    gone = [pod for pod in control.pods_ if pod.name != "my-shared-pod"]
+    labels = {"pod": "my-shared-pod", "container": "nginx-server"}
+    assert value(meter, "stop_killed_processes_total", **labels) == 2
+    assert value(meter, "stop_killed_processes_total", **labels) == 2
+    control.pods_[:] = gone
+    assert value(meter, "stop_killed_processes_total", **labels) == 2
+    left = samples(meter)
+    assert not [name for name, series in left if ("pod", "my-shared-pod") in series and name.endswith("_total")]
+    assert ("podsupd_events_total", frozenset()) in left
+
+
+def test_before_there_is_an_engine_nothing_is_taken_for_gone() -> None:
+    """A scrape in the middle of the start loses no count."""
+    meter = fed()
+    labels = {"pod": "my-shared-pod", "container": "nginx-server"}
+    assert [value(meter, "stop_killed_processes_total", **labels) for _ in range(3)] == [2, 2, 2]
