@@ -35,6 +35,11 @@ class Now:
     boot_id: str
     slept: float = 0.0
 
+    @property
+    def awake(self) -> float:
+        """The seconds in which something could be done: what a time limit is measured by."""
+        return self.boottime - self.slept
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -379,7 +384,8 @@ class PodMemory:
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
     looked up at an interval. made_of: by container the image id that it was made of in this pod, of a pod whose updates
-    prove themselves. cron: of a CronJob.
+    prove themselves. cron: of a CronJob. slept: what the system had slept when the beginnings of what is under way were
+    moved on by it.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -399,6 +405,7 @@ class PodMemory:
     made_of: Mapping[str, str] = field(default_factory=dict)
     check: ImageCheck | None = None
     cron: CronRun | None = None
+    slept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

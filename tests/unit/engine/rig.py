@@ -50,13 +50,17 @@ def desired(*pods: PodSpec, scans: int = 1, **changes: Any) -> Desired:
 
 
 class Clock:
-    """The machine's own time: the fake libpod answers over a real socket. epoch: a wall clock that stands still."""
+    """The machine's own time: the fake libpod answers over a real socket.
 
+    slept: seconds of a sleep, to be set. epoch: a wall clock that stands still.
+    """
+
+    slept = 0.0
     epoch: float | None = None
 
     def now(self) -> Now:
-        """Return monotonic seconds."""
-        return Now(time.monotonic(), "boot")
+        """Return monotonic seconds, and those of the sleep besides."""
+        return Now(time.monotonic() + self.slept, "boot", self.slept)
 
     def wall(self) -> float:
         """Return epoch seconds."""
