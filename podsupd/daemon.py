@@ -12,9 +12,10 @@ from podsupd import __version__, log
 from podsupd.configdir import ManifestDirectory
 from podsupd.core.desired import restore
 from podsupd.core.registries import login
+from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.control import Engine, Insight
 from podsupd.engine.desires import Desires
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.events import EventLog
 from podsupd.engine.executor import Executor, Host
 from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.file_keeper import FileKeeper

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from podsupd import log
 from podsupd.core import transitions
 from podsupd.core.conditions import PodView, derive, describe
+from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.changes import Changes
 from podsupd.engine.desires import Desires
 from podsupd.engine.drill import Drills
 from podsupd.engine.drill import Tools as DrillTools
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.events import EventLog
 from podsupd.engine.fleet import Fleet, bump
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.merging import merged
@@ -134,7 +135,7 @@ class Engine:
 
     def _age(self) -> float:
         at = self._observer.last_relist_at
-        return self._clock.now().boottime - at if at is not None else float("inf")
+        return self._clock.now().awake - at if at is not None else float("inf")
 
     def daemon(self) -> DaemonStatus:
         """Return what the metrics need besides the pods."""

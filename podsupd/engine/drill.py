@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from podsupd.core import signal_words as words
 from podsupd.core.conditions import PodView, derive
 from podsupd.core.expectations import SLACK_S, Outcome
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.events import EventLog
 from podsupd.engine.sending import Sending
 from podsupd.engine.signal_policies import SignalPolicies
 from podsupd.engine.tasks import pause
@@ -106,11 +107,11 @@ class Drills:
     async def _until(self, told: Broadcast, true: Callable[[], bool], seconds: float) -> bool:
         """Wait until something is true, no longer than this; say whether it is."""
         waiter = told.join()
-        end = self._tools.clock.now().boottime + seconds
+        end = self._tools.clock.now().awake + seconds
         try:
             while not true():
                 waiter.clear()
-                left = end - self._tools.clock.now().boottime
+                left = end - self._tools.clock.now().awake
                 if left <= 0:
                     return False
                 await pause(waiter, left)

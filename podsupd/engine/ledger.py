@@ -7,9 +7,10 @@ their exit codes alone.
 import asyncio
 import os
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from podsupd import log
 from podsupd.core import naming
@@ -17,7 +18,8 @@ from podsupd.core.causes import FirstExit, cause_text, untraced
 from podsupd.core.drafts import Draft, Own, Watch
 from podsupd.core.membership import Membership
 from podsupd.core.propagation import OUT_OF_MEMORY, Propagation
-from podsupd.engine.events import PAGE, RECENT, Broadcast
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.tail import Tail
 from podsupd.engine.tasks import pause
 from podsupd.errors import TracingUnavailable
 from podsupd.model.observed import ObservedContainer, ObservedPod
@@ -56,9 +58,8 @@ class Ledger:
         self._owner = owner
         self._wanted = wanted
         self._lives: dict[str, tuple[Life, ...]] = {}
-        self._recent: deque[SignalRecord] = deque(maxlen=RECENT)
+        self._tail: Tail[SignalRecord] = Tail(partial(history.signals, oldest=True))
         self._wanted_signals: frozenset[tuple[str, int]] = frozenset()
-        self._told = Broadcast()
         self._read = Broadcast()
         self.arrivals = Broadcast()
         self._until = 0
@@ -81,6 +82,7 @@ class Ledger:
     def number_after(self, last_id: int) -> None:
         """Number records above this, the highest of the history: the wall clock may have been set back since."""
         self._last_id = max(self._last_id, last_id)
+        self._tail.begin(last_id)
 
     def _stamp(self, at: int) -> tuple[int, str]:
         wall = (at + self._offset) // 1000
@@ -141,10 +143,9 @@ class Ledger:
             self._until = batch.until
             self._explain()
             for record in self._signals.settled(batch.until):
-                self._recent.append(record)
                 self._history.record_signal(record)
                 self._meter.signal(record)
-                self._told.notify()
+                self._tail.add(record)
             for record in self._signals.amended():
                 self._history.record_signal(record)
             self._read.notify()
@@ -317,20 +318,6 @@ class Ledger:
         """Read the newest ``limit`` records of a pod after ``since``, oldest first."""
         return await self._history.signals(pod, since, limit)
 
-    async def follow(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
+    def follow(self, pod: str, since: int) -> AsyncIterator[SignalRecord]:
         """Yield records after ``since``, from the history, then as they come."""
-        waiter = self._told.join()
-        try:
-            last = since
-            for record in await self._history.signals(pod, since, PAGE):
-                last = max(last, record.id)
-                yield record
-            while True:
-                waiter.clear()
-                for record in [r for r in self._recent if r.id > last]:
-                    last = record.id
-                    if record.pod == pod:
-                        yield record
-                await waiter.wait()
-        finally:
-            self._told.leave(waiter)
+        return self._tail.follow(pod, since)

@@ -15,7 +15,8 @@ from podsupd.core.conditions import PodView
 from podsupd.core.drafts import Watch
 from podsupd.core.sending import FAR, Evidence, choose, next_look
 from podsupd.core.sending_report import report
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.events import EventLog
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.process_map import ProcessMap
 from podsupd.engine.tasks import pause

@@ -17,7 +17,8 @@ from podsupd.core import signal_words as words
 from podsupd.core.drafts import Draft, Watch
 from podsupd.core.expectations import Expectations, Outcome, Verdict
 from podsupd.core.forwarding import LIMIT, WINDOW_S, Forwarding, Order
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.events import EventLog
 from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.ledger import Ledger
 from podsupd.engine.tasks import pause
@@ -95,7 +96,7 @@ class SignalPolicies:
                 source.leave(woken)
 
     def _now(self) -> float:
-        return self._tools.clock.now().boottime
+        return self._tools.clock.now().awake
 
     def _read(self) -> None:
         """Take the rules as they are declared now, and have the ledger look out for their signals."""

@@ -78,7 +78,6 @@ def observed_container(doc: Json) -> ObservedContainer:
         image_id=doc.get("Image") or "",
         stop_signal=signal_name(config.get("StopSignal")),
         stop_timeout_s=30.0 if timeout is None else float(timeout),
-        cgroup_path=now.get("CgroupPath") or "",
         oci_runtime=doc.get("OCIRuntime") or "",
         oci_config_path=doc.get("OCIConfigPath") or "",
         monitor_pid=now.get("ConmonPid") or 0,

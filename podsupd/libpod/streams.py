@@ -33,12 +33,14 @@ async def frames(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, bytes
         buffer += chunk
         if raw is None and len(buffer) >= _HEADER:
             raw = buffer[0] not in _STREAMS or buffer[1:4] != bytes(3)
-        while not raw and len(buffer) >= _HEADER:
-            end = _HEADER + int.from_bytes(buffer[4:_HEADER], "big")
+        at = 0
+        while not raw and len(buffer) >= (start := at + _HEADER):
+            end = start + int.from_bytes(buffer[at + 4 : start], "big")
             if len(buffer) < end:
                 break
-            yield _STREAMS.get(buffer[0], "stdout"), buffer[_HEADER:end]
-            buffer = buffer[end:]
+            yield _STREAMS.get(buffer[at], "stdout"), buffer[start:end]
+            at = end
+        buffer = buffer[at:]
         if raw:
             yield "stdout", buffer
             buffer = b""

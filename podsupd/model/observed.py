@@ -78,7 +78,6 @@ class ObservedContainer:
     image_id: str = ""
     stop_signal: str = "SIGTERM"
     stop_timeout_s: float = 30.0
-    cgroup_path: str = ""
     oci_runtime: str = ""
     oci_config_path: str = ""
     monitor_pid: int = 0

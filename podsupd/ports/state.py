@@ -70,8 +70,8 @@ class History(Protocol):
         """Queue an event for the next batch."""
         ...
 
-    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
-        """Read the newest ``limit`` events with an id above ``since``, oldest first."""
+    async def events(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[Event]:
+        """Read the newest ``limit`` events with an id above ``since``, or the oldest; oldest first."""
         ...
 
 
@@ -82,5 +82,5 @@ class SignalHistory(Protocol):
         """Queue a record; one with an id that is there already replaces it."""
         ...
 
-    async def signals(self, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
-        """Read the newest ``limit`` records with an id above ``since``, oldest first."""
+    async def signals(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[SignalRecord]:
+        """Read the newest ``limit`` records with an id above ``since``, or the oldest; oldest first."""

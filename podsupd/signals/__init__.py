@@ -10,7 +10,6 @@ from podsupd.signals.listeners import Listeners
 from podsupd.signals.look import ProcLook
 from podsupd.signals.monitors import Monitors
 from podsupd.signals.pidfd import PidfdWatcher
-from podsupd.signals.proc import process_start_time
 from podsupd.signals.processes import HostProcesses
 from podsupd.signals.sender import PidfdSender
 from podsupd.signals.tracefs import TracefsTracer
@@ -25,5 +24,4 @@ __all__ = [
     "Shelters",
     "TracefsTracer",
     "hanging",
-    "process_start_time",
 ]

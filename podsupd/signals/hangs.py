@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from podsupd.signals.proc import stat_of
+
 _VERBS = frozenset({"create", "delete", "kill", "pause", "resume", "start", "state", "update"})
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -26,8 +28,7 @@ def hanging(proc: Path = Path("/proc"), long_s: float = LONG_S) -> tuple[str, ..
             verb = next((w for w in words[1:] if w in _VERBS), "")
             if not (container and verb) or words[0].endswith("conmon"):
                 continue
-            text = (folder / "stat").read_text(errors="replace")
-            age = now - int(text[text.rindex(")") + 2 :].split()[19]) / _TICKS
+            age = now - stat_of(int(folder.name), proc).start_ticks / _TICKS
             if age >= long_s:
                 found.append(_sentence(int(folder.name), words, verb, container, age))
     return tuple(found)

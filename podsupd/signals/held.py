@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from podsupd.signals.proc import stat_of
+
 ANY_CONTAINER = re.compile(rb"[0-9a-f]{64}")
 """In /proc/PID/cgroup of whoever is in a container, but where Podman makes no cgroups: rootless on v1."""
 
@@ -34,22 +36,16 @@ class Process:
 def read(pid: int) -> Process | None:
     """Return a process (proc(5), stat), None when there is none or only its zombie."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        found = stat_of(pid)
     except OSError:
         return None
-    # The name in parentheses can hold anything, so fields are counted from its end: state is the third of all.
-    opening, closing = text.index("("), text.rindex(")")
-    fields = text[closing + 2 :].split()
-    # A leader that ended before its other threads reads as a zombie, too.
-    over = fields[0] in "ZX" and int(fields[17]) <= 1
-    return None if over else Process(pid, int(fields[19]), text[opening + 1 : closing])
+    over = found.zombie or found.state == "X"
+    return None if over else Process(pid, found.start_ticks, found.name.decode(errors="replace"))
 
 
 def parent_arguments(pid: int) -> bytes:
     """Return the command line of a process's parent, as conmon is of a container's first one; raises OSError."""
-    status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    parent = status[status.rindex(")") + 2 :].split()[1]
-    return Path(f"/proc/{parent}/cmdline").read_bytes()
+    return Path(f"/proc/{stat_of(pid).parent}/cmdline").read_bytes()
 
 
 def descriptor(pid: int) -> int | None:

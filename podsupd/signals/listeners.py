@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from podsupd.model.network import PortHolder
+from podsupd.signals.proc import stat_of
 
 _LISTEN = "0A"
 _INODE = re.compile(r"socket:\[(\d+)\]")
@@ -73,8 +74,7 @@ class Listeners:
                 ids = _CONTAINER.findall((self._proc / str(pid) / "cgroup").read_text(errors="replace"))
                 if ids:
                     return str(ids[-1])
-                text = (self._proc / str(pid) / "stat").read_text(errors="replace")
-                pid = int(text[text.rindex(")") + 2 :].split()[1])
+                pid = stat_of(pid, self._proc).parent
                 continue
             break
         return ""

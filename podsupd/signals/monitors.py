@@ -8,6 +8,7 @@ from pathlib import Path
 
 from podsupd.model.observed import MonitorState
 from podsupd.signals import held
+from podsupd.signals.proc import stat_of
 
 _STOPPED = "Tt"
 """States of proc(5): stopped by a signal, or by who traces it."""
@@ -50,10 +51,10 @@ def _held(pid: int, container_id: str) -> Iterator[tuple[int, str] | None]:
 def _read(pidfd: int, pid: int, container_id: str) -> tuple[int, str] | None:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        state = stat_of(pid).state
     except OSError:
         return None
     # A zombie has no command line. Its own exit command, which podman runs at the end, does not begin with its path.
     if not arguments[0].endswith(b"conmon") or container_id.encode() not in arguments:
         return None
-    return pidfd, text[text.rindex(")") + 2]
+    return pidfd, state

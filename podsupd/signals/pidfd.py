@@ -11,8 +11,7 @@ from podsupd.signals import held
 class PidfdWatcher:
     """Watches processes on the running event loop, implementing ports.Processes.
 
-    Whoever watches a PID that was read a while ago compares process_start_time after watch() returned: from then on
-    the descriptor means one process, whatever becomes of its PID.
+    From watch() on the descriptor means one process, whatever becomes of its PID.
     """
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from podsupd.signals import held
+from podsupd.signals.proc import stat_of
 
 CONMON = "conmon"
 AT_ONCE = 65536  # the size of a pipe (pipe(7))
@@ -25,8 +26,7 @@ def open_outputs(pid: int) -> list[int]:
     """
     opened: list[int] = []
     with suppress(OSError):
-        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-        parent = int(status[status.rindex(")") + 2 :].split()[1])
+        parent = stat_of(pid).parent
         conmon = held.read(parent)
         if conmon is None or conmon.command != CONMON:
             return opened

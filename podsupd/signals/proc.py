@@ -5,21 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from podsupd.core.processes import parse_stat
+from podsupd.core.processes import Stat, parse_stat
 
 # The kernel answers with as much as is asked for; a status has some 1.5 KiB, a command line may have megabytes.
 _READ_MAX = 16 * 1024
 
 
-def process_start_time(pid: int) -> int | None:
-    """Return when the process started, in clock ticks since the boot; None when there is none of that PID.
-
-    PID and start time together name a process for as long as the machine is up.
-    """
-    try:
-        return parse_stat(Path(f"/proc/{pid}/stat").read_bytes()).start_ticks
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+def stat_of(pid: int, proc: Path = Path("/proc")) -> Stat:
+    """Return what /proc says of a process; OSError when there is none of that PID."""
+    return parse_stat((proc / str(pid) / "stat").read_bytes())
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from podsupd.state import signal_rows
 from podsupd.state.sqlite import (
     Damaged,
     Schema,
+    close_quietly,
     damage_told,
     identity,
     open_database,
@@ -49,8 +50,8 @@ _SCHEMA = Schema(
     kept_aside=1,
     wal_pages=256,
 )
-_OF_ALL = "SELECT * FROM events WHERE id > :since ORDER BY id DESC LIMIT :limit"
-_OF_POD = "SELECT * FROM events WHERE id > :since AND pod = :pod ORDER BY id DESC LIMIT :limit"
+_OF_ALL = "SELECT * FROM events WHERE id > :since ORDER BY id {order} LIMIT :limit"
+_OF_POD = "SELECT * FROM events WHERE id > :since AND pod = :pod ORDER BY id {order} LIMIT :limit"
 _DELETE_SLICE = "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)"
 
 
@@ -136,29 +137,32 @@ class HistoryDb:
             if self._pending or self._signals:
                 self._wake.set()
 
-    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
-        """Read the newest ``limit`` events with an id above ``since``, oldest first, those not yet written included.
+    async def events(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[Event]:
+        """Read the newest ``limit`` events with an id above ``since``, or the oldest, those not yet written included.
 
-        Only the latter when the file cannot be read.
+        Oldest first. Only those not yet written when the file cannot be read.
         """
         found = {e.id: e for e in self._pending.values() if e.id > since and pod in {None, e.pod}}
         try:
-            for event in await self._thread.call(lambda: self._read(pod, since, limit)):
+            for event in await self._thread.call(lambda: self._read(pod, since, limit, oldest=oldest)):
                 found.setdefault(event.id, event)
         except StateUnavailable as error:
             self._say(str(error))
-        return sorted(found.values(), key=lambda e: e.id)[-limit:] if limit > 0 else []
+        return _some([found[number] for number in sorted(found)], limit, oldest=oldest)
 
-    async def signals(self, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
-        """Read the newest ``limit`` signals with an id above ``since``, oldest first, as ``events`` does."""
+    async def signals(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[SignalRecord]:
+        """Read the newest ``limit`` signals with an id above ``since``, or the oldest, as ``events`` does."""
         found = {r.id: r for r in self._signals.values() if r.id > since and pod in {None, r.pod}}
+
+        def read(connection: sqlite3.Connection) -> list[SignalRecord]:
+            return signal_rows.read(connection, pod, since, limit, oldest=oldest)
+
         try:
-            read = await self._thread.call(lambda: self._do("read", lambda c: signal_rows.read(c, pod, since, limit)))
-            for record in read:
+            for record in await self._thread.call(lambda: self._do("read", read)):
                 found.setdefault(record.id, record)
         except StateUnavailable as error:
             self._say(str(error))
-        return sorted(found.values(), key=lambda r: r.id)[-limit:] if limit > 0 else []
+        return _some([found[number] for number in sorted(found)], limit, oldest=oldest)
 
     async def newest(self) -> tuple[int, int]:
         """Return the highest ids of an event and of a signal, 0 for none or when the file cannot be read."""
@@ -214,10 +218,12 @@ class HistoryDb:
 
         self._do("write to", write)
 
-    def _read(self, pod: str | None, since: int, limit: int) -> list[Event]:
+    def _read(self, pod: str | None, since: int, limit: int, *, oldest: bool) -> list[Event]:
+        query = (_OF_ALL if pod is None else _OF_POD).format(order="ASC" if oldest else "DESC")
+
         def read(connection: sqlite3.Connection) -> list[Event]:
             values = {"since": since, "pod": pod, "limit": limit}
-            return [Event(*row) for row in connection.execute(_OF_ALL if pod is None else _OF_POD, values)]
+            return [Event(*row) for row in connection.execute(query, values)]
 
         return self._do("read", read)
 
@@ -262,10 +268,11 @@ class HistoryDb:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            try:
-                connection.close()
-            except sqlite3.Error as error:
-                self._log.warning(str(unavailable("close", self._path, error)))
+            close_quietly(connection, self._path, self._log.warning)
+
+
+def _some(found: list[T], limit: int, *, oldest: bool) -> list[T]:
+    return found[:limit] if oldest else found[max(0, len(found) - limit) :]
 
 
 def _newest(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -2,8 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from itertools import islice
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,8 +15,8 @@ CREATE = (
     "CREATE TABLE signals (id INTEGER PRIMARY KEY, pod TEXT NOT NULL, record TEXT NOT NULL)",
     "CREATE INDEX signals_by_pod ON signals (pod, id)",
 )
-_OF_ALL = "SELECT record FROM signals WHERE id > :since ORDER BY id DESC LIMIT :limit"
-_OF_POD = "SELECT record FROM signals WHERE id > :since AND pod = :pod ORDER BY id DESC LIMIT :limit"
+_OF_ALL = "SELECT record FROM signals WHERE id > :since ORDER BY id"
+_OF_POD = "SELECT record FROM signals WHERE id > :since AND pod = :pod ORDER BY id"
 _SURPLUS = "DELETE FROM signals WHERE id <= (SELECT id FROM signals ORDER BY id DESC LIMIT 1 OFFSET ?)"
 _SLICE = "DELETE FROM signals WHERE id IN (SELECT id FROM signals ORDER BY id LIMIT ?)"
 
@@ -27,16 +29,18 @@ def write(connection: sqlite3.Connection, records: Sequence[SignalRecord]) -> No
     connection.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?)", rows)
 
 
-def read(connection: sqlite3.Connection, pod: str | None, since: int, limit: int) -> list[SignalRecord]:
-    """Read the newest ``limit`` after ``since``; a row of another release that cannot be read is left out."""
-    found: list[SignalRecord] = []
-    values = {"since": since, "pod": pod, "limit": limit}
-    for (text,) in connection.execute(_OF_ALL if pod is None else _OF_POD, values):
-        try:
-            found.append(_RECORD.validate_json(text))
-        except ValidationError:
-            continue
-    return found
+def read(
+    connection: sqlite3.Connection, pod: str | None, since: int, limit: int, *, oldest: bool
+) -> list[SignalRecord]:
+    """Read the newest ``limit`` after ``since``, or the oldest; what cannot be read is of another release: left out."""
+    query = (_OF_ALL if pod is None else _OF_POD) + ("" if oldest else " DESC")
+    return list(islice(_readable(connection.execute(query, {"since": since, "pod": pod})), limit))
+
+
+def _readable(rows: Iterable[tuple[str]]) -> Iterator[SignalRecord]:
+    for (text,) in rows:
+        with suppress(ValidationError):
+            yield _RECORD.validate_json(text)
 
 
 def prune(connection: sqlite3.Connection, oldest: int, keep: int) -> int:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +132,14 @@ def damage_told() -> Iterator[None]:
         if primary_code(error) in _DAMAGE:
             raise Damaged(str(error)) from error
         raise
+
+
+def close_quietly(connection: sqlite3.Connection, path: Path, tell: Callable[[str], object]) -> None:
+    """Close a connection; what goes wrong is told, since nothing is lost by it that was not before."""
+    try:
+        connection.close()
+    except sqlite3.Error as error:
+        tell(str(unavailable("close", path, error)))
 
 
 def primary_code(error: sqlite3.Error) -> int:

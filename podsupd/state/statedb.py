@@ -31,6 +31,7 @@ from podsupd.state.sqlite import (
     SIDE_FILES,
     Damaged,
     Schema,
+    close_quietly,
     damage_told,
     identity,
     open_database,
@@ -294,10 +295,7 @@ class StateDb:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            try:
-                connection.close()
-            except sqlite3.Error as error:
-                self._log.warning(str(unavailable("close", self._path, error)))
+            close_quietly(connection, self._path, self._log.warning)
 
     def _close(self) -> None:
         self._flush()

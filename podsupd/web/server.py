@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from podsupd import log
+from podsupd.errors import FatalError
 from podsupd.model.settings import Settings
 from podsupd.ports import Control
 from podsupd.web.app import make_app
@@ -88,10 +89,16 @@ class WebServer:
 
     async def start(self) -> None:
         """Listen. Raises FatalError for the control socket; TCP addresses that are taken are only logged."""
+        sockets = self._passed
+        if any(one.family != socket.AF_UNIX for one in sockets):
+            # On this application nobody is asked for a token.
+            raise FatalError(
+                "cannot use a socket that systemd passed: it is no unix socket; keep ListenStream= to paths in "
+                "podsupd.socket, and set api.listen for the control endpoint over TCP"
+            )
         runner = _runner(self._control_app)
         await runner.setup()
         self._control_runner = runner
-        sockets = self._passed
         if not sockets:
             bound = bind_control(self._settings.api)
             self._made = _inode(self._settings.api.socket)

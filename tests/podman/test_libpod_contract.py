@@ -94,7 +94,6 @@ async def test_a_container_lives_dies_and_lives_again(world: World) -> None:
     assert first.state is ContainerState.RUNNING
     assert first.pid > 0
     assert first.started_epoch > 1.6e9
-    assert first.cgroup_path.endswith(container_id)
     assert container_id in first.oci_config_path
     assert first.oci_runtime
     await world.runtime.start_container(container_id)

@@ -50,11 +50,13 @@ def desired(*pods: PodSpec, scans: int = 1, **changes: Any) -> Desired:
 
 
 class Clock:
-    """The machine's own time: the fake libpod answers over a real socket."""
+    """The machine's own time: the fake libpod answers over a real socket. slept: seconds of a sleep, to be set."""
+
+    slept = 0.0
 
     def now(self) -> Now:
-        """Return monotonic seconds."""
-        return Now(time.monotonic(), "boot")
+        """Return monotonic seconds, and those of the sleep besides."""
+        return Now(time.monotonic() + self.slept, "boot", self.slept)
 
     def wall(self) -> float:
         """Return epoch seconds."""
@@ -243,9 +245,9 @@ class Journal:
         """Keep an event."""
         self.notes.append(event)
 
-    async def events(self, pod: str | None, since: int, limit: int) -> list[Event]:
+    async def events(self, pod: str | None, since: int, limit: int, *, oldest: bool = False) -> list[Event]:
         """Return none: nobody asks here."""
-        del pod, since, limit
+        del pod, since, limit, oldest
         return []
 
     def reasons(self, pod: str) -> list[str]:

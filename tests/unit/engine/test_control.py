@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from engine.rig import Rig, pod
 
+from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.control import Engine
-from podsupd.engine.events import Broadcast
 from podsupd.errors import StateUnavailable
 from podsupd.model.plan import Intent
 from podsupd.model.status import ChangeState

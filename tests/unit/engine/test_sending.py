@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from podsupd.core.conditions import PodView
-from podsupd.engine.events import Broadcast, EventLog
+from podsupd.engine.broadcast import Broadcast
+from podsupd.engine.events import EventLog
 from podsupd.engine.sending import Sending, Tools
 from podsupd.errors import PodsupdError, SignalRefused
 from podsupd.model.observed import Incarnation

@@ -30,6 +30,6 @@ def meter() -> CountingMeter:
 
 @pytest.fixture
 async def runtime(fake: FakeLibpod, meter: CountingMeter) -> AsyncIterator[LibpodRuntime]:
-    """Yield a Runtime on the fake, with a short timeout."""
-    async with LibpodRuntime(fake.url, meter=meter, request_timeout_s=1) as runtime:
+    """Yield a Runtime on the fake, with a timeout that a loaded machine keeps."""
+    async with LibpodRuntime(fake.url, meter=meter, request_timeout_s=20) as runtime:
         yield runtime

@@ -38,7 +38,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def leftovers(fake: FakeLibpod, meter: CountingMeter, clock: Clock) -> AsyncIterator[Leftovers]:
     """Yield what clears names on the fake."""
-    connection = Connection(fake.url, meter=meter, timeout_s=1)
+    connection = Connection(fake.url, meter=meter, timeout_s=20)
     yield Leftovers(connection, clock)
     await connection.close()
 

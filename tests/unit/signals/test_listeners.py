@@ -39,7 +39,7 @@ def proc(root: Path, pid: int, command: str, parent: int, **files: str) -> Path:
     folder = root / str(pid)
     (folder / "fd").mkdir(parents=True)
     (folder / "comm").write_text(f"{command}\n")
-    (folder / "stat").write_text(f"{pid} (a ) b) S {parent} 1 1")
+    (folder / "stat").write_text(f"{pid} (a ) b) S {parent}" + " 0" * 20)
     for name, text in {"cmdline": command, "cgroup": "0::/user.slice\n", **files}.items():
         (folder / name).write_text(text)
     return folder

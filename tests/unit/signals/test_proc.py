@@ -7,25 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from podsupd.signals import process_start_time
+from podsupd.signals.proc import stat_of
 
 
 def test_start_time_of_ourselves() -> None:
     """The start time is the kernel's, in ticks since the boot."""
-    started = process_start_time(os.getpid())
-    assert started is not None
+    started = stat_of(os.getpid()).start_ticks
     up = float(Path("/proc/uptime").read_text().split()[0]) * os.sysconf("SC_CLK_TCK")
     assert 0 < started <= up
 
 
 def test_it_tells_two_processes_apart() -> None:
     """A process is told from an older one even if it got its PID."""
-    ours = process_start_time(os.getpid())
+    ours = stat_of(os.getpid()).start_ticks
     with subprocess.Popen(["sleep", "1000"]) as other:
-        started = process_start_time(other.pid)
+        started = stat_of(other.pid).start_ticks
         other.kill()
-    assert ours is not None
-    assert started is not None
     assert started >= ours
 
 
@@ -38,9 +35,7 @@ def test_any_name(tmp_path: Path, name: str) -> None:
     plain = subprocess.Popen(["sleep", "1000"])
     odd = subprocess.Popen([program, "1000"])
     try:
-        first, second = process_start_time(plain.pid), process_start_time(odd.pid)
-        assert first is not None
-        assert second is not None
+        first, second = (stat_of(process.pid).start_ticks for process in (plain, odd))
         # Both were started within the same seconds: a field read wrongly is off by orders of magnitude.
         assert 0 <= second - first <= 30 * os.sysconf("SC_CLK_TCK")
     finally:
@@ -50,7 +45,8 @@ def test_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_gone() -> None:
-    """A process that is gone has no start time."""
+    """A process that is gone is nobody."""
     with subprocess.Popen(["true"]) as process:
         process.wait()
-    assert process_start_time(process.pid) is None
+    with pytest.raises(OSError, match="No such"):
+        stat_of(process.pid)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from podsupd.model.sending import Addressee
-from podsupd.signals import PidfdSender, process_start_time
+from podsupd.signals import PidfdSender
+from podsupd.signals.proc import stat_of
 
 TELLS = """
 import signal, sys
@@ -31,7 +32,7 @@ def child() -> Iterator[subprocess.Popen[str]]:
 
 def test_the_process_that_was_meant_gets_it(child: subprocess.Popen[str]) -> None:
     """A signal arrives, and the time at which it was sent is told."""
-    to = Addressee(child.pid, process_start_time(child.pid), child.pid)
+    to = Addressee(child.pid, stat_of(child.pid).start_ticks, child.pid)
     sent = PidfdSender().send([to], signal.SIGUSR1)
     assert child.stdout is not None
     assert child.stdout.readline() == "got\n"

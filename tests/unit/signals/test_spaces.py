@@ -11,7 +11,8 @@ import pytest
 
 from podsupd.errors import CgroupUnavailable
 from podsupd.model.sending import Addressee
-from podsupd.signals import PidfdSender, Shelters, process_start_time
+from podsupd.signals import PidfdSender, Shelters
+from podsupd.signals.proc import stat_of
 
 ID, OTHER = "ab" * 32, "cd" * 32
 # The outer shell is conmon, with the container's id among its arguments; it reaps what it started and stays.
@@ -89,7 +90,7 @@ async def test_nobody_elses_process_is_taken(container: Container, shelters: She
 
 def test_a_signal_of_an_operators_finds_its_process(container: Container) -> None:
     """A first process is known by its conmon, any other by its start time; a stranger gets nothing."""
-    child = Addressee(container.child, process_start_time(container.child), container_id=ID)
+    child = Addressee(container.child, stat_of(container.child).start_ticks, container_id=ID)
     sent = PidfdSender().send([Addressee(container.first, container_id=ID), child], signal.SIGCONT)
     assert [dispatch.refused for dispatch in sent.values()] == ["", ""]
     wrong = PidfdSender().send([Addressee(container.first, container_id=OTHER)], signal.SIGCONT)

@@ -74,6 +74,9 @@ async def test_newest_of_a_pod_since(tmp_path: Path) -> None:
     assert await db.events("web", events[2].id, 5) == [e for e in events if e.pod == "web"][-5:]
     assert await db.events("none", 0, 5) == []
     assert await db.events(None, 0, 0) == []
+    assert await db.events(None, events[8].id, 4, oldest=True) == events[9:13]
+    assert await db.events("web", 0, 2, oldest=True) == [events[1], events[3]]
+    assert await db.events(None, 0, 0, oldest=True) == []
     await db.close()
 
 
@@ -304,6 +307,7 @@ async def test_signals_come_back_as_they_were(tmp_path: Path) -> None:
     again = history(tmp_path, keep_days=40_000)
     assert await again.signals("web", 1, 10) == [signal_record(2, sender=clean)]
     assert [r.id for r in await again.signals(None, 0, 2)] == [2, 3]
+    assert [r.id for r in await again.signals(None, 0, 2, oldest=True)] == [1, 2]
     await again.close()
 
 

@@ -286,3 +286,13 @@ async def test_connections_that_ask_nothing_do_not_use_the_daemon_up(
         for _, writer_held in [*held, (reader, writer)]:
             writer_held.close()
             await writer_held.wait_closed()
+
+
+async def test_a_tcp_socket_of_systemd_is_refused(settings: Settings) -> None:
+    """A slip in the unit opens the control endpoint to nobody: over TCP it asks for a token."""
+    meter = PrometheusMeter()
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        server = WebServer(FakeControl(), meter, settings, (passed,))
+        with pytest.raises(FatalError, match="it is no unix socket"):
+            await server.start()
+        await server.stop()
