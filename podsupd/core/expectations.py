@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A signal that was got at this time: at in seconds of CLOCK_BOOTTIME, epoch on the wall."""
+    """A signal that was got at this time: at in seconds of Now.awake, epoch on the wall."""
 
     pod: str
     rule: Expectation

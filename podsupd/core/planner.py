@@ -23,6 +23,7 @@ from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
 from podsupd.core.digest import changed_fields, pod_digest
 from podsupd.core.draft import AS_DESIRED, Draft
+from podsupd.core.sleeping import carried_over
 from podsupd.core.stopping import MAIN_ONLY, Rule
 from podsupd.model.observed import (
     CONTAINER_LABEL,
@@ -69,6 +70,7 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
+    memory = carried_over(memory, now)
     turn = cron.observe(want, intent, seen, facts, memory, now) if want else cron.Turn(memory)
     memory = turn.memory
     look = freshness.observe(want, intent, seen, facts, memory, now) if want else freshness.Look(memory)

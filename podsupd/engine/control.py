@@ -135,7 +135,7 @@ class Engine:
 
     def _age(self) -> float:
         at = self._observer.last_relist_at
-        return self._clock.now().boottime - at if at is not None else float("inf")
+        return self._clock.now().awake - at if at is not None else float("inf")
 
     def daemon(self) -> DaemonStatus:
         """Return what the metrics need besides the pods."""

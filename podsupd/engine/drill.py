@@ -107,11 +107,11 @@ class Drills:
     async def _until(self, told: Broadcast, true: Callable[[], bool], seconds: float) -> bool:
         """Wait until something is true, no longer than this; say whether it is."""
         waiter = told.join()
-        end = self._tools.clock.now().boottime + seconds
+        end = self._tools.clock.now().awake + seconds
         try:
             while not true():
                 waiter.clear()
-                left = end - self._tools.clock.now().boottime
+                left = end - self._tools.clock.now().awake
                 if left <= 0:
                     return False
                 await pause(waiter, left)

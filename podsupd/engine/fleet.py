@@ -9,13 +9,14 @@ from pathlib import PurePath
 from podsupd import log
 from podsupd.core import dependencies, orphans
 from podsupd.core.conditions import derive
+from podsupd.core.sleeping import slept
 from podsupd.engine.tasks import TaskPool, guarded
 from podsupd.engine.tools import Tools
 from podsupd.engine.worker import Worker
 from podsupd.errors import StateUnavailable
 from podsupd.model.desired import Desired
 from podsupd.model.observed import OWNER_LABEL, SOURCE_LABEL, PodSummary, Relist, RuntimeEvent
-from podsupd.model.plan import Intent, Note, PodMemory
+from podsupd.model.plan import Intent, Note, Now, PodMemory
 from podsupd.ports import Persisted
 
 logger = log.get("fleet")
@@ -32,6 +33,7 @@ class Fleet:
         self._intents = dict(persisted.intents)
         self._desired = Desired()
         self._relist: Relist | None = None
+        self._looked: Now | None = None
         self._summaries: dict[str, PodSummary] = {}
         self._looks: dict[str, int] = {}
         self._released: frozenset[str] = frozenset()
@@ -85,6 +87,12 @@ class Fleet:
         first = self._relist is None
         self._relist = relist
         self._dismissed.clear()
+        now = self._tools.clock.now()
+        woke = self._looked is not None and slept(self._looked, now)
+        self._looked = now
+        if woke:
+            # Their timers stood still: what waited for a time may be due.
+            self.poke_all()
         summaries = {p.name: p for p in relist.pods}
         for name, worker in self.workers.items():
             if not first and summaries.get(name) != self._summaries.get(name):

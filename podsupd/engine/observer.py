@@ -87,9 +87,9 @@ class Observer:
                 await pause(stopping, RETRY_FIRST_S)
 
     async def _relist(self) -> None:
-        began = self._clock.now().boottime
+        began = self._clock.now().awake
         relist = await self._runtime.relist()
-        self.last_relist_at = self._clock.now().boottime
+        self.last_relist_at = self._clock.now().awake
         self.last_relist_wall = self._clock.wall()
         self._meter.relist(self.last_relist_at - began)
         self.up, self.error = True, ""

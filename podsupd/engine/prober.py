@@ -14,6 +14,7 @@ from itertools import count
 from podsupd import log
 from podsupd.core import probing
 from podsupd.core.probing import Result
+from podsupd.core.sleeping import slept
 from podsupd.engine.lanes import Lane
 from podsupd.engine.probe_entries import Entry, Pod, Registration, SavedProbe
 from podsupd.engine.tasks import pause
@@ -31,7 +32,6 @@ MAX_EXECS = 2 * (os.cpu_count() or 1)
 LONGEST_WAIT_S = 60.0  # the loop's timers stand still while the system sleeps: look at the clock at least this often
 EARLY_S = 0.001  # uvloop's timers are whole milliseconds: what is due within one is due, or the loop would spin
 CLEANUP_S = 10.0  # what an attempt may take beyond its timeout (killing what an exec started) before it is given up
-SLEPT_S = 1.0  # a sleep of the system that spoils attempts; its two clocks read apart are never so far apart
 
 
 class ProbeScheduler:
@@ -65,8 +65,8 @@ class ProbeScheduler:
         self._heap: list[tuple[float, int, Entry]] = []
         self._tickets = count(1)
         self._poke = asyncio.Event()
-        at = clock.now()
-        self._began, self._slept = at.boottime, at.slept
+        self._looked = clock.now()
+        self._began = self._looked.boottime
 
     def sync(self, pod: str, wanted: Mapping[str, Registration]) -> None:
         """Make the pod's probes exactly these, by name: add, drop, and start anew what changed.
@@ -185,9 +185,9 @@ class ProbeScheduler:
         For what waits for room the end of an attempt pokes the loop.
         """
         at = self._clock.now()
-        if at.slept - self._slept > SLEPT_S:
+        if slept(self._looked, at):
             self._wake(at)
-        self._slept = at.slept
+        self._looked = at
         now = at.boottime
         while self._heap:
             due, ticket, entry = self._heap[0]
@@ -215,7 +215,7 @@ class ProbeScheduler:
 
     def _wake(self, at: Now) -> None:
         """After a sleep of the system: what is overdue is splayed, and results from before are not counted on."""
-        logger.info("the system slept", seconds=round(at.slept - self._slept))
+        logger.info("the system slept", seconds=round(at.slept - self._looked.slept))
         for entry in [e for held in self._pods.values() for e in held.entries.values()]:
             entry.state = probing.awakened(entry.state)
             entry.last = None
@@ -251,14 +251,13 @@ class ProbeScheduler:
         """Take in what an attempt gave; outcome is None when it was cancelled."""
         at = self._clock.now()
         spec, before = entry.spec, entry.state
-        slept = at.slept - began.slept
-        took = at.boottime - began.boottime - slept
+        took = at.awake - began.awake
         entry.running = False
         if outcome is not None:
             result, message = outcome
             if entry.registration.suspended:
                 result, message = Result.UNKNOWN, "the container was paused during the attempt"
-            elif slept > SLEPT_S:
+            elif slept(began, at):
                 result, message = Result.UNKNOWN, "the system slept during the attempt"
             self._meter.probe(entry.pod, spec, result.value, took)
             entry.state = probing.observe(spec, before, result, at.boottime, message=message, duration_s=took)

@@ -96,7 +96,7 @@ class SignalPolicies:
                 source.leave(woken)
 
     def _now(self) -> float:
-        return self._tools.clock.now().boottime
+        return self._tools.clock.now().awake
 
     def _read(self) -> None:
         """Take the rules as they are declared now, and have the ledger look out for their signals."""

@@ -89,7 +89,7 @@ class Worker:
         self._again = asyncio.Event()
         self._left = Leftovers(tools.shelters, tools.runtime, tools.info, tools.owner)
         self._limits: dict[str, Limits] = {}
-        self._watching_since = tools.clock.now().boottime
+        self._watching_since = tools.clock.now()
         self._lives = Lives(tools.processes, tools.clock, self._died, self.poke)
         self._looking = Looking(name, tools.runtime, tools.clock, self._lives, self.poke)
 
@@ -197,7 +197,7 @@ class Worker:
                 except PodmanUnavailable as error:
                     self._unavailable += 1
                     self._looking.whole = True
-                    self._watching_since = self._tools.clock.now().boottime
+                    self._watching_since = self._tools.clock.now()
                     self._tools.unavailable(str(error))
                     self._note_conditions()
                     self._tools.changed(self.name)
@@ -284,7 +284,7 @@ class Worker:
             words=await self._tools.files.words(self._want, seen, self._memory),
             leftovers={container: len(pids) for container, pids in (await self._leftovers(seen)).items()},
             hooks=self._tools.hooks.facts(self.name),
-            watching_since=self._watching_since,
+            watching_since=self._watching_since.awake + self._tools.clock.now().slept,
             monitors=self._monitors(seen),
             limits=dict(self._limits),
             wall=self._tools.clock.wall(),

@@ -35,6 +35,11 @@ class Now:
     boot_id: str
     slept: float = 0.0
 
+    @property
+    def awake(self) -> float:
+        """The seconds in which something could be done: what a time limit is measured by."""
+        return self.boottime - self.slept
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -377,7 +382,8 @@ class PodMemory:
     boottime at which the pod's containers began to be stopped together; boot_id is that of this time. good, rollout,
     failed: of a pod whose PodPolicy says how updates prove themselves. conditions: by type, since when each is so.
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
-    looked up at an interval. cron: of a CronJob.
+    looked up at an interval. cron: of a CronJob. slept: what the system had slept when the beginnings of what is under
+    way were moved on by it.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -396,6 +402,7 @@ class PodMemory:
     images: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     check: ImageCheck | None = None
     cron: CronRun | None = None
+    slept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,6 @@ def manifest(name: str, *, after: str = "", containers: int = 1) -> str:
     return "\n---\n".join(json.dumps(document) for document in documents)
 
 
-def boot_id(host: Any) -> str:
-    """Return the id of the host's present boot."""
-    return str(host.run("cat", "/proc/sys/kernel/random/boot_id")).strip()
-
-
 def ids(host: Any, *containers: str) -> list[str]:
     """Return the containers' ids."""
     return [each["Id"] for each in host.inspect(*containers)]
@@ -46,10 +41,10 @@ def test_pods_come_back_in_their_order(host: Any) -> None:
     try:
         host.run("systemctl", "reload", "podsupd.service")
         host.until("the second pod is Ready", lambda: host.ready("second"))
-        before, booted = ids(host, "nginx-server", "busybox-client", "second-c0"), boot_id(host)
+        before, booted = ids(host, "nginx-server", "busybox-client", "second-c0"), host.boot_id()
         host.cut_power()
         host.boot()
-        assert boot_id(host) != booted
+        assert host.boot_id() != booted
         host.until("both pods are Ready", lambda: host.ready(POD) and host.ready("second"))
         assert ids(host, "nginx-server", "busybox-client", "second-c0") == before
         assert "Welcome to nginx!" in host.run("curl", "-sS", "http://localhost:8080")

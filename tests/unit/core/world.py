@@ -86,7 +86,8 @@ class World:
     leftovers counts them. left_obey: they end at the first signal. codes: containers that end at once, with this code.
     wall: what Podman dates starts and ends by.
     hooks: how hooks end: ok, fail, or hang. spec: what the last plan was made for. registry: the ids that pulls bring,
-    or AWAY. ahead: how far the wall clock is ahead of now, at midnight when a world begins.
+    or AWAY. slept: how much of now the system slept. ahead: how far the wall clock is ahead of now, at midnight when
+    a world begins.
     """
 
     want: PodSpec | None = POD
@@ -96,6 +97,7 @@ class World:
     now: float = 1000.0
     ahead: float = MIDNIGHT - 1000.0
     boot: str = "boot"
+    slept: float = 0.0
     images: dict[str, ImageFact] = field(
         default_factory=lambda: {
             "nginx": ImageFact(ImageState.PRESENT, pulled_at=1.0),
@@ -126,7 +128,7 @@ class World:
             for image in images_needed(self.want, self.seen, self.memory, OWNER):
                 images[image] = self.fact(image)
         facts = replace(self.facts, images=images, leftovers=dict(self.leftovers), wall=self.now + self.ahead)
-        return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot))
+        return plan(self.want, self.intent, self.seen, facts, self.memory, Now(self.now, self.boot, self.slept))
 
     def fact(self, image: str) -> ImageFact:
         """Return what is known of an image, by its name or its id."""
@@ -139,7 +141,7 @@ class World:
         """Return what is shown of the pod."""
         made = self.plan()
         view = PodView("p", self.want and made.spec, self.intent, self.seen, made, made.memory, owner=OWNER)
-        return derive(view, Now(self.now, self.boot))
+        return derive(view, Now(self.now, self.boot, self.slept))
 
     def turn(self, limit: int | None = None) -> Plan:
         """Plan, take over the memory, and apply up to limit actions (all by default)."""
@@ -162,7 +164,7 @@ class World:
 
     def refuse(self, action: Action, message: str) -> None:
         """Have an action fail as Podman's refusal."""
-        self.memory = refused(self.memory, action, message, Now(self.now, self.boot), stale=False)
+        self.memory = refused(self.memory, action, message, Now(self.now, self.boot, self.slept), stale=False)
 
     # -- what Podman does
 

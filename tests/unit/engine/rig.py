@@ -50,11 +50,13 @@ def desired(*pods: PodSpec, scans: int = 1, **changes: Any) -> Desired:
 
 
 class Clock:
-    """The machine's own time: the fake libpod answers over a real socket."""
+    """The machine's own time: the fake libpod answers over a real socket. slept: seconds of a sleep, to be set."""
+
+    slept = 0.0
 
     def now(self) -> Now:
-        """Return monotonic seconds."""
-        return Now(time.monotonic(), "boot")
+        """Return monotonic seconds, and those of the sleep besides."""
+        return Now(time.monotonic() + self.slept, "boot", self.slept)
 
     def wall(self) -> float:
         """Return epoch seconds."""

@@ -85,9 +85,8 @@ async def test_whoever_died_beside_is_found_without_relist_and_event(rig: Rig) -
     await rig.until(lambda: len(rig.of("start")) == 2, "both starts")
 
 
-async def test_a_crash_loop_is_left_alone_until_its_back_off_is_over(rig: Rig) -> None:
-    """However often it is poked: the first restart is at once, the second waits, and says so once."""
-    await rig.up(pod("a", backoff=SLOW))
+async def crash_into_back_off(rig: Rig) -> None:
+    """Have the container of pod a crash twice: the first restart is at once, the second waits."""
     for _ in range(2):
         pid = pid_of(rig, "a-main")
         rig.fake.crash("a-main")
@@ -96,12 +95,31 @@ async def test_a_crash_loop_is_left_alone_until_its_back_off_is_over(rig: Rig) -
         await rig.until(
             lambda: rig.settled("a") or "BackOff" in rig.journal.reasons("a"), "the container up, or its back-off"
         )
+
+
+async def test_a_crash_loop_is_left_alone_until_its_back_off_is_over(rig: Rig) -> None:
+    """However often it is poked: the first restart is at once, the second waits, and says so once."""
+    await rig.up(pod("a", backoff=SLOW))
+    await crash_into_back_off(rig)
     looks = rig.fleet.workers["a"].looks
     for more in range(1, 4):
         rig.fleet.poke_all()
         await rig.until(lambda more=more: rig.fleet.workers["a"].looks >= looks + more, "another look")  # type: ignore[misc]
     assert len(rig.of("start")) == 1
     assert rig.journal.reasons("a").count("BackOff") == 1
+
+
+async def test_a_back_off_that_ended_while_the_system_slept_keeps_nobody_waiting(rig: Rig) -> None:
+    """The loop's timers stand still in a sleep; the first relist after it has everybody look again."""
+    await rig.up(pod("a", backoff=SLOW))
+    await crash_into_back_off(rig)
+    await rig.relist()
+    looks = rig.fleet.workers["a"].looks
+    rig.fleet.poke_all()
+    await rig.until(lambda: rig.fleet.workers["a"].looks > looks, "a look at what the relist found")
+    rig.clock.slept = 100 * SLOW.max_s
+    await rig.relist()
+    await rig.until(lambda: len(rig.of("start")) == 2, "the second restart")
 
 
 async def test_an_unwritable_state_stops_removals_but_not_starts(rig: Rig) -> None:
