@@ -409,7 +409,7 @@ def account(
     if want is not None:
         notes += _mark_by_operator(want, intent, memory, memories, found)
     there = {**found, INFRA: infra} if infra is not None else found
-    looks = [stuck.look_at(container, memories[name], facts) for name, container in there.items()]
+    looks = [stuck.look_at(container, memories[name], facts, now) for name, container in there.items()]
     adopted = want is not None and memory.initialized is None and _in_service(want, seen, found)
     return Books(
         replace(

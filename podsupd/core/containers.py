@@ -76,7 +76,7 @@ def unstuck(container: ObservedContainer, memory: ContainerMemory, why: str, fac
         return None
     if not facts.durable:
         return _unsaved(memory, why, now)
-    wake_at = stuck.look_at(container, step.memory, facts)
+    wake_at = stuck.look_at(container, step.memory, facts, now)
     return Decision(step.memory, (step.action,), ("Stuck", step.note.message), wake_at, (step.note,))
 
 

@@ -37,6 +37,7 @@ BETWEEN_S = 5.0
 """A step has so long to show before the next one, whatever that one's deadline."""
 REPORT_S = 10.0
 """The last step has so long before it is told that it did not help."""
+AGAIN_S = 1.0
 AGAIN_FIRST_S = 60.0
 AGAIN_CAP_S = 600.0
 STOP_MARGIN_S = 10.0
@@ -121,13 +122,18 @@ def _next(container: ObservedContainer, mine: Stuck, facts: Facts) -> tuple[floa
     return mine.at + again, steps[-1][1]
 
 
-def look_at(container: ObservedContainer, memory: ContainerMemory, facts: Facts) -> float | None:
-    """Return the boottime of the next step, None when nothing is stuck."""
+def look_at(container: ObservedContainer, memory: ContainerMemory, facts: Facts, now: Now) -> float | None:
+    """Return the boottime of the next step, None when nothing is stuck.
+
+    One that is due may have to wait for another container: then it is looked at once a second, not all the time.
+    """
     mine = memory.stuck
     if mine is None:
         return None
     at = _next(container, mine, facts)[0]
-    return min(at, mine.at + REPORT_S) if _exhausted(container, mine, facts) and not mine.told else at
+    if _exhausted(container, mine, facts) and not mine.told:
+        at = min(at, mine.at + REPORT_S)
+    return at if at > now.boottime else now.boottime + AGAIN_S
 
 
 def _exhausted(container: ObservedContainer, mine: Stuck, facts: Facts) -> bool:

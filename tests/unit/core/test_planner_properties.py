@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.world import CLIENT, OWNER, POD, WEB, World
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podsupd.core import ending, initializing, naming
@@ -193,6 +193,7 @@ def check_fixed_point(world: World) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(happenings, max_size=14))
+@example([("turn", 3), ("want", 1), ("stick", 0), ("stick", 1)])
 def test_converges_to_what_is_wanted_and_then_rests(story: list[tuple[str, int]]) -> None:
     """After any story, and interrupted after any prefix of any plan, the pod becomes what its manifest says."""
     world = World()
