@@ -15,14 +15,17 @@ _SECTORS_WRITTEN, _FLUSHES = 6, 15
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What reached a disk: bytes, journal of the file system and all, and flushes of its cache."""
+    """What reached a disk so far: bytes, journal of the file system and all, and flushes of its cache.
+
+    flushes: before and after the one that looking takes.
+    """
 
     size: int
-    flushes: int
+    flushes: tuple[int, int]
 
-    def since(self, before: "Written") -> "Written":
-        """Return what came after."""
-        return Written(self.size - before.size, self.flushes - before.flushes)
+    def since(self, before: "Written") -> tuple[int, int]:
+        """Return the bytes and the flushes of the time between two looks."""
+        return self.size - before.size, self.flushes[0] - before.flushes[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,10 @@ class Disk:
     device: str
 
     def written(self) -> Written:
-        """Write out what the kernel holds back, and return what reached the disk so far, without the flush of that."""
+        """Have what the kernel holds back written out, and return what reached the disk so far."""
         flushes = self._stat(_FLUSHES)
         _run("sync", "--file-system", str(self.path))
-        return Written(self._stat(_SECTORS_WRITTEN) * SECTOR, flushes)
+        return Written(self._stat(_SECTORS_WRITTEN) * SECTOR, (flushes, self._stat(_FLUSHES)))
 
     def _stat(self, field: int) -> int:
         return int(Path(f"/sys/block/{Path(self.device).name}/stat").read_text().split()[field])

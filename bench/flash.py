@@ -79,13 +79,13 @@ def _measure(options: Options, documents: Sequence[Document]) -> Window:
             time.sleep(SETTLE_S)
             began, before, lines = time.monotonic(), state.written(), _lines(daemon.log)
             time.sleep(options.window_s)
-            seconds, written, said = time.monotonic() - began, state.written().since(before), _lines(daemon.log)
+            seconds, (size, flushes), said = time.monotonic() - began, state.written().since(before), _lines(daemon.log)
             daemon.stop()
     finally:
         watcher.remove_pods()
     new, hourly = said[len(lines) :], PER_HOUR / seconds
     deaths = sum('"Died"' in line for line in new)
-    return Window(written.size / 1e6 * hourly, written.flushes * hourly, len(new) * hourly, deaths, seconds)
+    return Window(size / 1e6 * hourly, flushes * hourly, len(new) * hourly, deaths, seconds)
 
 
 def _daemon(options: Options, directory: str, state: Disk) -> Daemon:

@@ -19,8 +19,15 @@ def plan(client: Client, form: Format) -> None:
     for item in answer["items"]:
         wake = output.age(item["wakeInSeconds"]) if item["wakeInSeconds"] is not None else "-"
         for number, action in enumerate(item["actions"] or ["nothing"]):
-            rows.append((item["pod"], action, wake, item["why"]) if number == 0 else ("", action, "", ""))
+            what = _shortened(action, item["why"])
+            rows.append((item["pod"], what, wake, item["why"]) if number == 0 else ("", what, "", ""))
     output.show(output.table(("POD", "ACTION", "LOOKS AGAIN IN", "WHY"), rows) if rows else "No pods.")
+
+
+def _shortened(action: str, why: str) -> str:
+    """Leave out of an action what stands beside it: the same reason twice hides what differs."""
+    what, _, reason = action.partition(": ")
+    return what if reason and reason in why else action
 
 
 def reload(client: Client, form: Format) -> bool:

@@ -253,6 +253,15 @@ def start(
 
 @app.command(rich_help_panel="Pods")
 @_answers
+def wait(pod: Pod, *, timeout: Timeout = 120, socket: Socket = None) -> bool:
+    """Wait until a pod is Ready, or has succeeded; exit 1, with the reason, when it is not in time or has failed."""
+    from podsupd.cli import wait as command  # noqa: PLC0415
+
+    return command.wait(Client(socket), pod, timeout)
+
+
+@app.command(rich_help_panel="Pods")
+@_answers
 def logs(
     target: Target,
     *,

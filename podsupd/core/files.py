@@ -78,8 +78,13 @@ def _fields(pod: PodSpec, source: FieldFiles, mode: int, facts: PodFacts | None)
         else:
             # Which container is said by the reference: the volume belongs to none.
             text = downward.resource(pod, pod.containers[0], item.value, facts)
-        made[item.path] = File((text or "").encode(), mode if item.mode is None else item.mode)
+        made[_plain(item.path)] = File((text or "").encode(), mode if item.mode is None else item.mode)
     return made
+
+
+def _plain(path: str) -> str:
+    """Return a relative path as a folder lists it: ``a//b`` and ``./a/b`` are ``a/b``."""
+    return "/".join(step for step in path.split("/") if step not in {"", "."})
 
 
 def _add(pod: PodSpec, source: ObjectFiles, mode: int, files: dict[str, File]) -> str:
@@ -91,7 +96,7 @@ def _add(pod: PodSpec, source: ObjectFiles, mode: int, files: dict[str, File]) -
         return ""
     for item in source.items:
         if item.key in found.data:
-            files[item.path] = File(found.data[item.key], mode if item.mode is None else item.mode)
+            files[_plain(item.path)] = File(found.data[item.key], mode if item.mode is None else item.mode)
         elif not source.optional:
             return f"{source.kind.lower()} {source.name} has no key {item.key}: add it, or remove the item"
     return ""

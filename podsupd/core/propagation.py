@@ -41,6 +41,8 @@ STORM = 20
 STORM_NS = 1_000_000_000
 LED_TO_MAX = 64
 TAKEN_MAX = 8
+WAITING_MAX = 1024
+"""Of one process: nothing tells that it took a signal by sigwait(3) or signalfd(2), so those would pile up for ever."""
 OUT_OF_MEMORY = "out of memory"
 OWN_MAX = 8192
 """Twice the processes that are read of one pod (signals.processes)."""
@@ -58,7 +60,7 @@ class Propagation:
         self._processes = processes
         self._look = look
         self._stamp = stamp
-        self._waiting: dict[int, list[Draft]] = {}
+        self._waiting: dict[int, deque[Draft]] = {}
         self._taken: OrderedDict[int, deque[Draft]] = OrderedDict()
         self._open: deque[Draft] = deque()
         self._amended: dict[int, Draft] = {}
@@ -169,7 +171,7 @@ class Propagation:
         if (draft.container_id, draft.number) in self.wanted:
             self._fresh.append(draft)
         if draft.result == "delivered" and target is not None:
-            self._waiting.setdefault(target.tgid, []).append(draft)
+            self._waiting.setdefault(target.tgid, deque(maxlen=WAITING_MAX)).append(draft)
 
     def _sender(self, event: Generated, sender: Process | None) -> Party:
         if words.by_kernel(event.code):

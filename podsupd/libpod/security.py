@@ -24,9 +24,9 @@ def check_non_root(spec: ContainerSpec, image_user: str) -> None:
     name = image_user.partition(":")[0]
     if own.user is not None:
         reason = "its runAsUser is 0 and breaks runAsNonRoot: choose another" if own.user == 0 else ""
-    elif not name or name == "0":
+    elif not name.strip("0"):
         reason = "it has runAsNonRoot and its image will run as root: set runAsUser"
-    elif not name.isdigit():
+    elif not (name.isascii() and name.isdigit()):
         reason = f"it has runAsNonRoot and its image has the non-numeric user {name}, which may be root: set runAsUser"
     else:
         reason = ""

@@ -20,6 +20,8 @@ def _inside(value: str) -> str:
 def _file(value: str) -> str:
     if _inside(value).startswith(".."):
         raise ValueError(f'must not begin with "..", found "{value}"')
+    if all(step in {"", "."} for step in value.split("/")):
+        raise ValueError(f'must name a file, found "{value}"')
     return value
 
 

@@ -14,7 +14,7 @@ from podsupd.errors import StateUnavailable
 from podsupd.model.desired import DesiredFile, FileState, Problem
 from podsupd.model.observed import LogLine
 from podsupd.model.signals import Party
-from podsupd.model.status import ChangeState, Condition
+from podsupd.model.status import ChangeState, Condition, PodPlan
 from tests.unit.cli.conftest import Run, command
 from tests.unit.web.fakes import FakeControl, event
 
@@ -157,6 +157,16 @@ async def test_watch_is_for_people(podsupd: Run) -> None:
     done = await podsupd("status", "--watch", "-o", "json")
     assert done.code == 2
     assert "podsupd events --follow -o json" in done.err.replace("\n", " ").replace("│", "").replace("  ", " ")
+
+
+async def test_plan_says_a_reason_once(podsupd: Run, control: FakeControl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long reason that an action shares with its pod stands in one column, one of its own beside the action."""
+    actions = ("wait (ImagePullBackOff) for main: no such host", "remove container old: no longer in the manifest")
+    plans = (PodPlan("web", actions, "main: no such host", None),)
+    monkeypatch.setattr(control, "plans", lambda: plans)
+    lines = [line.split("  ") for line in (await podsupd("plan")).out.splitlines()[1:]]
+    assert [cell for cell in lines[0] if cell][1] == "wait (ImagePullBackOff) for main"
+    assert any("remove container old: no longer in the manifest" in cell for cell in lines[1])
 
 
 async def test_plan_lists_actions_and_reasons(podsupd: Run) -> None:

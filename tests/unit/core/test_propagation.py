@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from podsupd.core.causes import cause_text, untraced
 from podsupd.core.drafts import Own, Watch
-from podsupd.core.propagation import SETTLE_NS, STORM
+from podsupd.core.propagation import SETTLE_NS, STORM, WAITING_MAX
 from podsupd.model.signals import (
     Delivered,
     Ended,
@@ -122,6 +122,16 @@ def test_a_blocked_signal_says_so_until_it_is_taken() -> None:
     world.feed(Delivered(SETTLE_NS * 2, 11, TERM, 0, HANDLER))
     (again,) = world.ledger.amended()
     assert (again.id, again.result, again.disposition) == (record.id, "delivered", "handler")
+
+
+def test_signals_that_are_taken_unseen_do_not_pile_up() -> None:
+    """A daemon that reads its signals by signalfd, of which the trace does not tell, costs no memory for ever."""
+    world, between = World(), 100_000_000
+    for number in range(WAITING_MAX + 50):
+        world.feed(sent(number * between, 500, 11, USR1)).ledger.settled(number * between)
+    world.all()
+    world.feed(Exited(WAITING_MAX * 2 * between, 11, "sh"))
+    assert len(world.ledger.amended()) == WAITING_MAX
 
 
 def test_our_own_stop_through_podman_is_ours() -> None:

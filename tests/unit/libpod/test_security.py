@@ -64,6 +64,8 @@ def test_a_group_without_a_user_is_the_images_users(own: Security, image_user: s
         (Security(user=0, non_root=True), "app", "its runAsUser is 0"),
         (Security(non_root=True), "", "its image will run as root"),
         (Security(non_root=True), "0:5", "its image will run as root"),
+        (Security(non_root=True), "00", "its image will run as root"),
+        (Security(non_root=True), "\u0660", "non-numeric user"),
         (Security(non_root=True), "app", "non-numeric user app"),
     ],
 )

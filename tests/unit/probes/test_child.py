@@ -28,6 +28,7 @@ async def test_a_process_that_sigkill_does_not_end_holds_nobody_up(monkeypatch: 
 async def test_a_process_that_goes_on_is_killed_and_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of an attempt is left behind."""
     monkeypatch.setattr(child, "REAP_S", 0.01)
+    monkeypatch.setattr(child, "KILLED_S", 30)
     one = Child(["sleep", "1000"], subprocess.DEVNULL)
     await one.end()
     assert one.ended

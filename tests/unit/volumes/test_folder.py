@@ -114,3 +114,14 @@ def test_the_kind_of_a_file_system_is_known(tmp_path: Path) -> None:
     assert folder.filesystem(tmp_path, tmp_path / "none") == ""
     table.write_text("1 0 255:255 / /x rw - ext4 /dev/x rw\n")
     assert folder.filesystem(tmp_path, table) == ""
+
+
+async def test_a_path_in_other_words_is_the_same_path(tmp_path: Path) -> None:
+    """``./tls//ca.pem`` is tls/ca.pem: it is written where it belongs, and once."""
+    items = (KeyPath("a", "./tls//ca.pem"),)
+    volume = VolumeSpec("config", Projected("configMap", (ObjectFiles(ObjectKind.CONFIG_MAP, "app", items),)))
+    pod = replace(POD, volumes=(volume, *VOLUMES[1:]))
+    folders = PodFolders(str(tmp_path / "volumes"))
+    assert await folders.keep(pod, "") == []
+    assert (tmp_path / "volumes/p/config/tls/ca.pem").read_bytes() == b"1"
+    assert await folders.keep(replace(pod, labels={}), "") == ["about"]
