@@ -41,6 +41,16 @@ def test_the_unit_is_active_once_podsupd_is_ready(host: Any) -> None:
     assert shown["Restart"] == "always"
 
 
+def test_the_journal_tells_warnings_from_the_rest(host: Any) -> None:
+    """`journalctl -p warning` is the first look at night: each line has its priority, and none in its text."""
+    journal = ("journalctl", "-u", "podsupd.service", "_COMM=podsupd", "-o", "cat", "--no-pager", "-p")
+    infos = [json.loads(line) for line in host.run(*journal, "info..info").splitlines() if line.startswith("{")]
+    assert "ready" in {line["event"] for line in infos}
+    assert {line["level"] for line in infos} == {"info"}
+    warnings = [line for line in host.run(*journal, "warning").splitlines() if line.startswith("{")]
+    assert not [line for line in warnings if json.loads(line)["level"] in {"info", "debug"}]
+
+
 def test_the_example_pod_is_served(host: Any) -> None:
     """The pod of the README works on a host with systemd as it does by hand."""
     assert "Welcome to nginx!" in host.run("curl", "-sS", "http://localhost:8080")
