@@ -13,6 +13,8 @@ logger = log.get("observer")
 
 RETRY_FIRST_S = 0.5
 RETRY_CAP_S = 5.0
+LOOK_S = 2.0
+"""How long it is looked for what Podman may wait for: some milliseconds, unless /proc itself blocks."""
 
 
 class Observer:
@@ -39,6 +41,7 @@ class Observer:
         self._on_relist = on_relist
         self._on_event = on_event
         self._hanging = hanging
+        self._looking: asyncio.Future[tuple[str, ...]] | None = None
         self._again = asyncio.Event()
         self.up = False
         self.info: RuntimeInfo | None = None
@@ -74,7 +77,7 @@ class Observer:
             except PodmanError as error:
                 failures += 1
                 wait = min(RETRY_FIRST_S * 2 ** min(failures - 1, 10), RETRY_CAP_S)
-                hung = await asyncio.to_thread(self._hanging) if self._hanging else ()
+                hung = await self._hung()
                 why = "; ".join((str(error), *hung))
                 if self.up or failures == 1 or (hung and not said):
                     logger.warning("Podman does not answer", error=why)
@@ -85,6 +88,17 @@ class Observer:
             if await pause(self._again, wait) and failures:
                 # A poke is no reason to hammer a Podman that is away.
                 await pause(stopping, RETRY_FIRST_S)
+
+    async def _hung(self) -> tuple[str, ...]:
+        """Name what Podman may wait for, if that can be told in time; one look at once, so that no thread is lost.
+
+        /proc blocks where a process waits for a dead disk with its memory held, and Podman then mostly does as well.
+        """
+        if self._hanging is None or (self._looking is not None and not self._looking.done()):
+            return ()
+        self._looking = asyncio.get_running_loop().run_in_executor(None, self._hanging)
+        done, _ = await asyncio.wait({self._looking}, timeout=LOOK_S)
+        return self._looking.result() if done else ()
 
     async def _relist(self) -> None:
         began = self._clock.now().awake

@@ -1,6 +1,7 @@
 """The relist and the event stream, in virtual time: when Podman is asked, and what its silence means."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from podsupd.engine import observer
 from podsupd.engine.observer import RETRY_CAP_S, Observer
 from podsupd.errors import PodmanRejected, PodmanUnavailable
 from podsupd.model.observed import Relist, RuntimeEvent, RuntimeInfo
@@ -119,9 +121,30 @@ async def test_what_podman_may_wait_for_is_said() -> None:
     """A runtime that hangs holds its container's lock, and Podman with it: the reason names the process to end."""
     bench = Bench(Podman(away=True), lambda: ("it may wait for `runc kill` (PID 7)",))
     async with running(bench.observer.run_relist):
-        while bench.observer.error == "no relist yet":
+        while "runc" not in bench.observer.error:
             await asyncio.sleep(0.1)
         assert bench.observer.error == f"{AWAY}; it may wait for `runc kill` (PID 7)"
+
+
+async def test_a_look_that_blocks_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc itself waits for a dead disk the watchdog is fed all the same, and one thread is lost, not all."""
+    for name in ("LOOK_S", "RETRY_FIRST_S", "RETRY_CAP_S"):
+        monkeypatch.setattr(observer, name, 0.01)
+    over, looks = threading.Event(), list[float]()
+
+    def block() -> tuple[str, ...]:
+        looks.append(1)
+        over.wait()
+        return ()
+
+    bench = Bench(Podman(away=True), block)
+    try:
+        async with running(bench.observer.run_relist):
+            while bench.fed < 5:
+                await asyncio.sleep(0.01)
+    finally:
+        over.set()
+    assert len(looks) <= 1
 
 
 async def test_a_poke_hastens_the_relist() -> None:
