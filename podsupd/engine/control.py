@@ -112,8 +112,10 @@ class Engine:
             reasons.append(f"Podman does not answer: {self._observer.error}")
         elif self._age() > self._observer.interval_s * STALE_AFTER_INTERVALS + 1:
             reasons.append(f"the last relist is {self._age():.0f} s old")
-        unplanned = [n for n, w in self._fleet.workers.items() if not w.planned]
-        if unplanned:
+        # The worker of a pod that was just read comes once the scan is saved.
+        workers = self._fleet.workers
+        names = sorted(self._desires.desired.pods.keys() | workers.keys())
+        if unplanned := [name for name in names if name not in workers or not workers[name].planned]:
             reasons.append(f"not looked at yet: {', '.join(unplanned)}")
         return Health(ok=not reasons, reasons=tuple(reasons))
 

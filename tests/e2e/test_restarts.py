@@ -62,7 +62,7 @@ def test_a_restart_of_the_daemon_is_not_noticed(daemon: Daemon, witness: PodmanC
     daemon.start(wait=False)
     first = until(lambda: daemon.pod(name), "the first answer", every=0.005)
     ready = [c["status"] for c in first["status"]["conditions"] if c["type"] == "Ready"]
-    assert ready == ["True"], first
+    assert ready == ["True"], (first["status"], first["podsupd"]["probes"])
     assert daemon.metric(f'podsupd_pod_ready{{pod="{name}"}}') == 1
     daemon.wait_ready()
     assert daemon.container(name, "other")["restartCount"] == 1

@@ -135,9 +135,8 @@ def test_it_supervises_with_the_documented_flags(start: Callable[..., None]) -> 
 def test_without_capabilities_it_says_what_is_missing(start: Callable[..., None]) -> None:
     """A user who leaves the capabilities out is told which ones pod-local probes need, and keeps the other probes."""
     start("--pid=host")
-    until("the other probes pass", lambda: [name for name, each in probes().items() if each["passing"]] != [])
+    until("the host's probe passes", lambda: bool(probes().get("host", {}).get("passing")))
     until("the pod-local probe says why", lambda: "CAP_SYS_ADMIN" in probes()["web/liveness"]["message"])
-    assert probes()["host"]["passing"]
     assert web_processes() >= 2  # by their cgroup, which anybody may read
 
 

@@ -10,14 +10,17 @@ from engine.rig import Rig, pod
 from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.control import Engine
 from podsupd.errors import StateUnavailable
+from podsupd.model.desired import Desired
 from podsupd.model.plan import Intent
 from podsupd.model.status import ChangeState
 
 
-def engine_over(rig: Rig) -> Engine:
-    """Return an engine over the rig's fleet, which is all that edits work with."""
+def engine_over(rig: Rig, desired: Desired | None = None) -> Engine:
+    """Return an engine over the rig's fleet, which is all that edits work with. desired: as it was just read."""
     loose: Any = SimpleNamespace(processes=None, ledger=None, prober=None, probe_runs=None, sender=None, exits=None)
     loose.policies = None
+    loose.desired = desired or Desired(scans=1)
+    loose.up, loose.last_relist_at, loose.interval_s = True, rig.clock.now().awake, 10.0
     return Engine(rig.fleet, loose, loose, loose, loose, rig.clock, Broadcast(), loose)
 
 
@@ -53,6 +56,14 @@ async def test_an_edit_that_cannot_be_saved_supersedes_none(rig: Rig) -> None:
     await rig.until(lambda: rig.settled("a"), "the stop")
     assert (await engine.wait_change(first.id, 0)).state is ChangeState.DONE
     assert rig.fleet.workers["a"].intent.stopped_containers == {"one"}
+
+
+async def test_a_pod_that_was_just_read_was_not_looked_at_yet(rig: Rig) -> None:
+    """After a restart nobody is answered before every pod was looked at: one that runs would be shown as unready."""
+    await rig.up(pod("a", "one"))
+    assert engine_over(rig, Desired(scans=1, pods={"a": pod("a", "one")})).readiness().ok
+    read = {name: pod(name, "one") for name in ("a", "b")}
+    assert engine_over(rig, Desired(scans=1, pods=read)).readiness().reasons == ("not looked at yet: b",)
 
 
 async def test_the_log_of_a_pod_that_has_no_container_yet_says_why(rig: Rig) -> None:
