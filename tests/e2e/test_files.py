@@ -281,8 +281,8 @@ def test_a_removal_of_everything_waits_for_a_person(daemon: Daemon, witness: Pod
 
     assert "Released" in daemon.cli("prune", "--confirm").stdout
     until(lambda: not any(exists(witness, pod) for pod in pods), "both pods removed")
-    assert not {f"{pod}-scratch" for pod in pods} & {v.name for v in witness.volumes.list()}
     until(lambda: daemon.get("/v1/pods").json["items"] == [], "both pods forgotten")
+    assert not {f"{pod}-scratch" for pod in pods} & {v.name for v in witness.volumes.list()}
     assert daemon.cli("prune").stdout == "No removal is held.\n"
 
 
