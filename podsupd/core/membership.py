@@ -18,7 +18,8 @@ RUNTIMES = frozenset({"podman", "conmon", "runc", "crun", "youki", "kata-runtime
 COMMAND_MAX = 15  # TASK_COMM_LEN less its end
 SELF = "/proc/self/exe"
 SELF_COMMAND = "exe"
-RECENT = 4096
+RECENT = 1024
+"""Processes of the host, the newest: an ancestor is asked for while what it began is at work. 300 B each."""
 ANCESTORS = 12
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
