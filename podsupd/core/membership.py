@@ -204,6 +204,7 @@ class Membership:
                 self._drop(tid)
             for tid in facts.tids:
                 self._thread(process, tid)
+        self._by_container = {found: members for found, members in self._by_container.items() if members}
         self._senders.clear()
         self._tasks.clear()
         for life in self._lives.values():
