@@ -118,8 +118,11 @@ def test_a_missing_image_is_a_status_and_its_import_is_noticed(daemon: Daemon, n
         found: dict[str, Any] = daemon.container(name, "bad")["state"].get("waiting", {})
         return found
 
-    until(lambda: waiting().get("reason") == "ImagePullBackOff", "ImagePullBackOff")
-    assert missing_image in waiting()["message"]
+    def backed_off() -> str:
+        found = waiting()
+        return str(found["message"]) if found.get("reason") == "ImagePullBackOff" else ""
+
+    assert missing_image in until(backed_off, "ImagePullBackOff")
     until(lambda: daemon.container(name, "good")["ready"], "the sibling running")
     assert daemon.condition(name, "Ready") == "False"
     assert daemon.events(name, "Failed")

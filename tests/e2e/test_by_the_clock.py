@@ -7,7 +7,7 @@ from e2e.harness import Daemon, until
 from e2e.registry import Registry
 from podman import PodmanClient
 
-pytestmark = [pytest.mark.podman, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.podman, pytest.mark.timeout(600)]
 
 POD = """apiVersion: v1
 kind: Pod

@@ -134,7 +134,7 @@ def test_a_change_takes_the_smallest_action(daemon: Daemon, witness: PodmanClien
     before = lives(witness, name)
     text = text.replace(f"{{name: {name}}}", f"{{name: {name}, labels: {{tier: edge}}, annotations: {{a: b}}}}")
     text = text.replace("terminationGracePeriodSeconds: 2", "terminationGracePeriodSeconds: 3")
-    text += '    readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}\n'
+    text += '    readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 20}\n'
     daemon.write("pod.yaml", text)
     until(lambda: "two/readiness" in {p["name"] for p in daemon.pod(name)["podsupd"]["probes"]}, "the new probe")
     daemon.wait_pod(name)

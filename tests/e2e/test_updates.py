@@ -50,7 +50,7 @@ def test_an_update_that_does_not_get_ready_goes_back_offline(
     image = witness.containers.get(f"{name}-main").attrs["Image"]
     neighbour = witness.containers.get(f"{name}-other").attrs["State"]["StartedAt"]
 
-    write(second, "true", 6)
+    write(second, "true", 10)
     until(lambda: reason() == "Updating", "the update begun")
     until(lambda: witness.containers.get(f"{name}-main").attrs["Image"] != image, "the new image in place")
     registry.stop()
@@ -58,7 +58,7 @@ def test_an_update_that_does_not_get_ready_goes_back_offline(
     supervised.wait_pod(name)
     assert witness.containers.get(f"{name}-main").attrs["Image"] == image
     told = supervised.events(name, "RolledBack")
-    assert "not Ready for 1 s within 6 s: containers with unready status: [main]" in told[0]["message"]
+    assert "not Ready for 1 s within 10 s: containers with unready status: [main]" in told[0]["message"]
     assert "the last good version" in supervised.pod(name)["podsupd"]["why"]
     assert supervised.metric(f'podsupd_updates_total{{outcome="rolled_back",pod="{name}"}}') == 1
 

@@ -32,7 +32,7 @@ def cgroup(name: str) -> Iterator[Path]:
 
 
 PROBED = """\
-    livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 20}
 """
 
 

@@ -32,7 +32,7 @@ def test_workloads_come_to_their_end_as_in_kubernetes(daemon: Daemon, witness: P
     pods = {
         "done": workload("Job", f"{name}-done", "echo once", {"ttlSecondsAfterFinished": 3}, restartPolicy="Never"),
         "bad": workload("Job", f"{name}-bad", "exit 3", {"backoffLimit": 1}, restartPolicy="OnFailure"),
-        "late": workload("Job", f"{name}-late", HELD, {"activeDeadlineSeconds": 3}, restartPolicy="Never"),
+        "late": workload("Job", f"{name}-late", HELD, {"activeDeadlineSeconds": 10}, restartPolicy="Never"),
         "web": workload("Deployment", f"{name}-web", HELD, {"replicas": 1}),
         "rules": workload(
             "Deployment",
