@@ -10,7 +10,7 @@ IDLE = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 
 
 def manifest(
-    name: str, out: Path, containers: dict[str, str], *, grace: int = 20, stop: str = "", fields: str = ""
+    name: str, out: Path, containers: dict[str, str], *, grace: int = 120, stop: str = "", fields: str = ""
 ) -> str:
     """Return the manifest of a pod whose containers see ``out``, with a PodPolicy when ``stop`` is given.
 

@@ -60,7 +60,7 @@ class World:
 
     async def until(self, true: Callable[[ObservedPod], bool]) -> ObservedPod:
         """Observe until something is true; libpod has no event for what it will show."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true(pod := await self.see()):
                 await asyncio.sleep(0.01)
         return pod

@@ -232,7 +232,7 @@ async def test_events_tell_of_start_and_death(world: World) -> None:
     seen = []
     events = world.runtime.events()
     first = asyncio.ensure_future(anext(events))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         # A stream says nothing until something happens, so things are made to happen until it does.
         while not first.done():
             await world.runtime.start_container(container_id)
@@ -260,7 +260,7 @@ async def test_logs_are_lines_of_both_streams(world: World) -> None:
         for stream, text in (("stdout", "one"), ("stderr", "two"), ("stdout", "three")):
             world.fake.write_log(f"{world.pod.name}-main", stream, text)
     got = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for line in world.runtime.logs(container_id, "main", follow=True, tail=None):
             got.append(line)
             if line.text == "three":
@@ -285,7 +285,7 @@ async def test_exec_returns_code_and_output(world: World) -> None:
     await world.runtime.start_container(container_id)
     if world.fake is not None:
         world.fake.run = lambda _name, command: (3, "yes\n", "no\n") if "exit 3" in command[-1] else None
-    result = await world.runtime.exec(container_id, ["sh", "-c", "echo yes; echo no >&2; exit 3"], 20)
+    result = await world.runtime.exec(container_id, ["sh", "-c", "echo yes; echo no >&2; exit 3"], 60)
     assert result.exit_code == 3
     assert sorted(result.output.split()) == ["no", "yes"]
 
@@ -296,7 +296,7 @@ async def test_exec_ends_at_its_timeout(world: World) -> None:
     await world.runtime.start_container(container_id)
     if world.fake is not None:
         world.fake.run = lambda _name, _command: None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         result = await world.runtime.exec(container_id, ["sleep", "1000"], 0.5)
     assert result.exit_code == 137
     assert "not done within 0.5 s" in result.output

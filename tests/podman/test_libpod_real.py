@@ -73,7 +73,7 @@ async def bring_up(runtime: LibpodRuntime, pod: PodSpec) -> ObservedPod:
 async def kill(runtime: LibpodRuntime, container_id: str, pod: str) -> None:
     """Kill a container and wait until Podman says so."""
     await runtime.signal_container(container_id, "SIGKILL")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             seen = await runtime.observe_pod(pod)
             if seen is None or all(c.state.dead for c in seen.containers if c.id == container_id):
@@ -121,7 +121,7 @@ async def test_the_missions_pod_is_what_was_asked(runtime: LibpodRuntime, witnes
     assert by_name[f"{name}-client"].stop_signal == "SIGTERM"
     assert by_name[f"{name}-client"].pid == client["State"]["Pid"]
     serves = "until wget -q -O /dev/null http://127.0.0.1/; do sleep 0.1; done"
-    said = await runtime.exec(by_name[f"{name}-client"].id, ["sh", "-c", f"{serves}; hostname; ps"], 25)
+    said = await runtime.exec(by_name[f"{name}-client"].id, ["sh", "-c", f"{serves}; hostname; ps"], 60)
     assert "nginx: master" in said.output
     assert name in said.output.splitlines()
     with contextlib.closing(socket.create_connection(("127.0.0.1", PORT), timeout=20)):
@@ -152,12 +152,12 @@ async def test_volumes_are_as_kubernetes_has_them(
     first, second = (await bring_up(runtime, pod)).containers
     assert host.is_dir()
     script = "touch /host/x; touch /bin2/shared; stat -c %a /bin2 /fast; df -k /fast | tail -1"
-    said = await runtime.exec(first.id, ["sh", "-c", script], 20)
+    said = await runtime.exec(first.id, ["sh", "-c", script], 60)
     assert "Read-only file system" in said.output
     assert said.output.count("777") == 2
     assert "tmpfs" in said.output
     assert "1024 " in said.output
-    assert (await runtime.exec(second.id, ["ls", "/tmp"], 20)).output == "shared\n"
+    assert (await runtime.exec(second.id, ["ls", "/tmp"], 60)).output == "shared\n"
     assert witness.volumes.get(f"{name}-data").attrs["Labels"] == labels(pod)
 
 
@@ -187,8 +187,8 @@ async def test_an_exec_that_times_out_is_killed(runtime: LibpodRuntime, name: st
     seen = await bring_up(runtime, PodSpec(name, Source("/p.yaml"), (spec,)))
     (container,) = seen.containers
     assert (await runtime.exec(container.id, ["sleep", "4711"], 2)).exit_code == 137
-    async with asyncio.timeout(10):
-        while "4711" in (await runtime.exec(container.id, ["ps"], 10)).output:
+    async with asyncio.timeout(60):
+        while "4711" in (await runtime.exec(container.id, ["ps"], 60)).output:
             await asyncio.sleep(0.05)
 
 
@@ -196,7 +196,7 @@ async def test_a_command_that_is_not_there_is_a_failed_one(runtime: LibpodRuntim
     """A misspelt probe command shows as exit code 127 with the runtime's words."""
     spec = ContainerSpec("a", f"{name}-a", BUSYBOX, command=("sleep", "1000"))
     seen = await bring_up(runtime, PodSpec(name, Source("/p.yaml"), (spec,)))
-    result = await runtime.exec(seen.containers[0].id, ["no-such-command"], 20)
+    result = await runtime.exec(seen.containers[0].id, ["no-such-command"], 60)
     assert result.exit_code == 127
     assert "not found" in result.output
 
@@ -206,7 +206,7 @@ async def test_a_start_while_the_last_death_is_cleaned_up_ends_well(runtime: Lib
     spec = ContainerSpec("a", f"{name}-a", BUSYBOX, command=("sleep", "1000"))
     (container,) = (await bring_up(runtime, PodSpec(name, Source("/p.yaml"), (spec,)))).containers
     os.kill(container.pid, signal.SIGKILL)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await runtime.start_container(container.id)
             seen = await runtime.observe_pod(name)

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from e2e.harness import until
+from e2e.stopped import processes_of
 
 from podsupd.signals import Shelters
 
@@ -25,6 +27,7 @@ def pod() -> Iterator[str]:
     name = f"lost-{uuid.uuid4().hex[:8]}"
     podman("pod", "create", "--name", name, "--share", "net,pid")
     podman("run", "-d", "--pod", name, "--name", f"{name}-c", IMAGE, "sh", "-c", "sleep 1000 & exec sleep 1001")
+    until(lambda: len(processes_of(inspected(f"{name}-c")[0])) == 2, "both processes")
     yield name
     podman("pod", "rm", "-f", "-t", "0", name)
 

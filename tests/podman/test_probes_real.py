@@ -301,6 +301,7 @@ def resident_kib() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("new_loop", "https", "execs"),
     [(uvloop.new_event_loop, 10_000, 500), (asyncio.new_event_loop, 500, 40)],
