@@ -162,7 +162,7 @@ async def test_a_process_that_comes_into_a_container_wakes_the_reader(monkeypatc
 async def test_what_the_kernel_dropped_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An overflow is told with its number, also after tracing had to begin anew."""
     # A small buffer for a small storm: whoever else traces on this machine gets all of it too.
-    monkeypatch.setattr(tracefs, "MOST_KB", tracefs.LEAST_KB)
+    monkeypatch.setattr("podsupd.signals.tracefs.MOST_KB", 256)
     tracer = TracefsTracer(NAME)
     for _ in range(2):
         seen, lost = await overflow(tracer)
