@@ -32,6 +32,7 @@ def test_pods_start_when_what_they_need_is_ready(daemon: Daemon, witness: Podman
     until(lambda: f"{base} (containers with unready status: [main])" in daemon.pod(late)["podsupd"]["why"], "why")
     assert daemon.container(late, "main")["state"]["waiting"]["reason"] == "WaitingForPods"
     assert late not in podman("pod", "ps", "--format", "{{.Name}}").split()
+    until(lambda: "running" in daemon.container(base, "main")["state"], "the container that is not Ready yet")
     podman("exec", f"{base}-main", "touch", "/go")
     daemon.wait_pod(base)
     daemon.wait_pod(late)
