@@ -254,12 +254,16 @@ def test_without_tracing_everything_else_works(make_daemon: Callable[..., Daemon
 
 def test_an_out_of_memory_kill_is_the_kernels(daemon: Daemon, name: str) -> None:
     """A process that hit the container's limit was killed by the kernel, not by itself or a stranger."""
-    hungry = "sleep 1; x=a; while :; do x=$x$x; done"
+    hungry = "until [ -e /go ]; do sleep 0.1; done; x=a; while :; do x=$x$x; done"
     text = pod_manifest(name, containers={"main": hungry}).replace(
         "    command:", "    resources: {limits: {memory: 16Mi}}\n    command:"
     )
     daemon.write("pod.yaml", text)
     daemon.start()
+    daemon.wait_pod(name)
+    until(lambda: daemon.metric("podsupd_signal_tracer_up") == 1, "the tracer")
+    # Not by an exec, which may be what the kernel kills.
+    Path("/proc", podman("inspect", f"{name}-main", "--format", "{{.State.Pid}}"), "root/go").touch()
 
     def killed() -> Any:
         items = daemon.get(f"/v1/pods/{name}/signals").json["items"]
