@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from podsupd.core import hooks, references, stopping, stuck, whole
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.backoff import crash_delay
-from podsupd.core.digest import changed_fields, container_digest, resources_of
-from podsupd.core.limits import difference, limits_of, same
+from podsupd.core.digest import changed_fields, container_digest
+from podsupd.core.limits import update_due
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
 from podsupd.model.life import Trouble
@@ -406,27 +406,6 @@ def bring_up(
     return _start(pod, spec, container, memory, now)
 
 
-def _limits(
-    pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, facts: Facts
-) -> UpdateContainer | None:
-    """Return the update that gives a container its limits: it is started with those of its creation.
-
-    Once a life, and again when somebody changed them by hand.
-    """
-    mark = resources_of(container_digest(pod, spec))
-    had = resources_of(container.label(DIGEST_LABEL))
-    if mine.limited and mine.limited[0] == container.incarnation:
-        had = mine.limited[1]
-    changed, want = facts.limits.get(container.id), limits_of(spec.resources)
-    if had != mark:
-        why = "changed: resources"
-    elif changed is not None and not same(want, changed):
-        why = f"its limits were changed by hand: {difference(want, changed)}"
-    else:
-        return None
-    return UpdateContainer(container.id, spec.name, spec.resources, container.pid, mark, why)
-
-
 def _go_on(
     pod: PodSpec,
     spec: ContainerSpec,
@@ -449,7 +428,7 @@ def _go_on(
         action, wake_at = hook
         waiting = ("PostStartHook", "its postStart hook runs")
         return Decision(mine, (action,) if action else (), waiting, wake_at)
-    update = _limits(pod, spec, container, mine, facts)
+    update = update_due(pod, spec, container, mine, facts)
     if update and container.state is ContainerState.RUNNING:
         return Decision(mine, (update,), ("Updating", update.why))
     if container.state is ContainerState.STOPPING:
