@@ -10,10 +10,10 @@ from podsupd.manifest import convert, schema
 from podsupd.manifest.base import Model
 from podsupd.manifest.documents import Document, read
 from podsupd.manifest.fields import keep_supported
+from podsupd.manifest.kinds import OTHER_KINDS, ROOTS
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.report import Report, found, nearest
 from podsupd.manifest.rules import Rules, host_ports
-from podsupd.manifest.support import OTHER_KINDS, ROOTS
 from podsupd.manifest.workloads import WORKLOADS, pod_of
 from podsupd.model.desired import ParsedFile, Problem
 from podsupd.model.references import ObjectSpec
