@@ -29,7 +29,8 @@ from podsupd.ports import Meter, ProcessLook, SignalHistory, Tracer
 
 logger = log.get("signals")
 
-IDLE_S = 10.0
+IDLE_S = 0.5
+"""How long what does not wake the tracer is left unread: with that, the ends of 6,000 processes a second fit."""
 BUSY_S = 0.1
 RETRY_FIRST_S = 1.0
 """Another podsupd that begins at the same moment may take our instance for a stale one."""
