@@ -115,11 +115,13 @@ def run(
 @_answers
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or directories of manifests.")],
+    *,
+    output: Output = Format.TABLE,
 ) -> bool:
     """Tell what is wrong in manifests, with file, line and path; needs no daemon."""
     from podsupd.cli import check as command  # noqa: PLC0415
 
-    return command.check(paths)
+    return command.check(paths, output)
 
 
 @app.command("manifest-fields", hidden=True)
@@ -350,9 +352,12 @@ def drill(
     """Send the signals whose consequences a pod declares, on purpose; exit 1 unless all expectations are met."""
     from podsupd.cli import drill as command  # noqa: PLC0415
 
-    if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("a drill ends containers on purpose: give --yes where nobody can be asked")
-    return command.drill(Client(socket), pod, output, ask=None if yes else typer.confirm)
+    def confirmed(question: str) -> bool:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("a drill ends containers on purpose: give --yes where nobody can be asked")
+        return typer.confirm(question, err=True)
+
+    return command.drill(Client(socket), pod, output, ask=None if yes else confirmed)
 
 
 @app.command(rich_help_panel="Pods")
