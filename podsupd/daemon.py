@@ -68,7 +68,7 @@ logger = log.get("daemon")
 
 FIRST_LOOK_S = 5.0
 # What explains or tidies up but is not needed: a bug in it must not end the daemon.
-EXPENDABLE = frozenset({"signals", "signal policies", "limits", "images"})
+EXPENDABLE = frozenset({"signals", "signal policies", "limits", "images", "files"})
 
 
 async def run(settings: Settings, *, foreground: bool) -> None:
@@ -139,6 +139,7 @@ class _Engine:
     control: Engine
     events: EventLog
     limits: LimitWatch
+    files: FileKeeper
 
 
 def _files_root(settings: Settings) -> str:
@@ -176,12 +177,14 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
     probe_memory.restore(persisted.probes)
     monitors = Monitors()
     limits = LimitWatch(fleet.workers, edges.shelters)
+    files = FileKeeper(PodFolders(_files_root(settings)), edges.runtime, held.owner_id)
     expectations = ExpectationMemory(edges.state, edges.clock, persisted.expectations)
     webhooks = Webhooks(WebhookClient(f"podsupd/{__version__}"), edges.clock)
 
     def relisted(now: Relist) -> None:
         fleet.relisted(now)
         limits.poke()
+        files.poke()
         changed.notify()
 
     observer = Observer(
@@ -218,7 +221,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
             hooks=hooks,
             prober=prober,
             probe_memory=probe_memory,
-            files=FileKeeper(PodFolders(_files_root(settings)), edges.runtime, held.owner_id),
+            files=files,
             processes=edges.processes,
             shelters=edges.shelters,
             monitors=monitors,
@@ -269,6 +272,7 @@ def _wire(settings: Settings, held: Claim, edges: _Edges, persisted: Persisted, 
         control,
         events,
         limits,
+        files,
     )
 
 
@@ -332,6 +336,7 @@ async def _supervise(settings: Settings, held: Claim, stopping: asyncio.Event, *
             "hints": partial(engine.desires.run_hints, stopping),
             "prober": engine.prober.run,
             "limits": engine.limits.run,
+            "files": engine.files.run,
             "images": partial(engine.images.run, stopping),
             "signals": partial(_traced, engine.ledger, looked, stopping),
             "signal policies": engine.policies.run,
