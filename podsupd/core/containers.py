@@ -59,8 +59,8 @@ class Decision:
     notes: tuple[Note, ...] = ()
 
 
-def _until_recorded(container: ObservedContainer, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
-    """The process is gone (a pidfd said so) but Podman has not recorded its exit yet: look again very soon."""
+def until_recorded(container: ObservedContainer, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+    """Return the wait for Podman, which has not recorded the exit of a process that is gone (a pidfd said so)."""
     noticed = facts.gone.get(container.id)
     if noticed is None or not container.state.alive:
         return None
@@ -171,7 +171,7 @@ def take_down(
     leftovers = _finish(container, memory, why, rule, facts, now)
     if leftovers:
         return leftovers
-    held = unstuck(container, memory, why, facts, now) or _until_recorded(container, memory, facts, now)
+    held = unstuck(container, memory, why, facts, now) or until_recorded(container, memory, facts, now)
     if held:
         return held
     name = container.label(CONTAINER_LABEL)
@@ -382,7 +382,7 @@ def bring_up(
     leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
     if leftovers:
         return leftovers
-    held = unstuck(container, mine, "it is stuck", facts, now) or _until_recorded(container, mine, facts, now)
+    held = unstuck(container, mine, "it is stuck", facts, now) or until_recorded(container, mine, facts, now)
     if held:
         return held
     changed = differs(pod, spec, container) or _readdressed(seen, container)
