@@ -4,11 +4,10 @@ A container's new life, its death and whether we brought it about, failures in a
 marks: lives that have to end and begin again (a failed probe, an operator's restart, a dead sandbox).
 """
 
-import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import hooks, ladder, naming, stuck
+from podsupd.core import hooks, ladder, naming, signal_words, stuck
 from podsupd.core.backoff import crash_delay
 from podsupd.core.ladder import Climbed, Restart
 from podsupd.model.life import RestartMark
@@ -46,10 +45,8 @@ class Books:
 
 def signal_name(exit_code: int) -> str | None:
     """Name the signal that an exit code above 128 stands for, None when it stands for none."""
-    try:
-        return signal.Signals(exit_code - 128).name if exit_code > 128 else None  # noqa: PLR2004  the shell's offset
-    except ValueError:
-        return None
+    number = exit_code - 128  # the shell's offset
+    return signal_words.name(number) if 0 < number <= signal_words.LAST else None
 
 
 def _describe_exit(container: ObservedContainer, *, out_of_memory: bool) -> tuple[str, str]:
