@@ -182,10 +182,6 @@ class Notifier(Protocol):
         """READY=1."""
         ...
 
-    def status(self, text: str) -> None:
-        """STATUS=."""
-        ...
-
     def watchdog(self) -> None:
         """WATCHDOG=1."""
         ...
