@@ -35,6 +35,7 @@ class Stat:
     name: bytes
     state: str
     parent: int
+    session: int
     threads: int
     start_ticks: int
 
@@ -64,7 +65,7 @@ def parse_stat(text: bytes) -> Stat:
     fields = tail.split()
     if len(fields) < 20:  # noqa: PLR2004  starttime is field 22, and the third is the first after the name
         raise ValueError(f"not a line of /proc/PID/stat: {text[:80]!r}")
-    return Stat(head.partition(b"(")[2], fields[0].decode(), int(fields[1]), int(fields[17]), int(fields[19]))
+    return Stat(head.partition(b"(")[2], fields[0].decode(), *(int(fields[n]) for n in (1, 3, 17, 19)))
 
 
 def parse_status(text: bytes) -> Status:
