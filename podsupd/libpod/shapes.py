@@ -171,7 +171,6 @@ def runtime_info(doc: Json) -> RuntimeInfo:
     return RuntimeInfo(
         version=doc["version"]["Version"],
         rootless=bool(host["security"]["rootless"]),
-        cgroup_version=host.get("cgroupVersion") or "",
         cgroup_manager=host.get("cgroupManager") or "",
         oci_runtimes={oci["name"]: oci["path"]} if oci.get("name") and oci.get("path") else {},
     )
