@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from podsupd.core import probing
+from podsupd.core.backoff import spread
 from podsupd.engine.probe_entries import SavedProbe
 from podsupd.model.spec import HttpGet, Vantage
 from podsupd.ports import Attempt
@@ -238,7 +239,7 @@ async def test_what_does_not_fit_is_not_restored(case: str) -> None:
 async def test_overdue_probes_are_splayed_after_a_restart() -> None:
     """A start over a full host spreads its first attempts instead of making them in one instant."""
     state = replace(probing.begin(spec_of("r"), LIFE), passing=True, at=100.0)
-    async with running(phase=probing.splay) as b:
+    async with running(phase=spread) as b:
         for n in range(50):
             b.scheduler.restore(f"p{n}", [SavedProbe("r", probing.fingerprint(spec_of("r")), state)])
             b.scheduler.sync(f"p{n}", wanted(spec_of("r"), age=900.0))
