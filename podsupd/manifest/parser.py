@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from podsupd.manifest import convert, schema
 from podsupd.manifest.base import Model
-from podsupd.manifest.documents import Document, read
+from podsupd.manifest.documents import Document, mapping, read
 from podsupd.manifest.fields import keep_supported
 from podsupd.manifest.kinds import OTHER_KINDS, ROOTS
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
@@ -115,8 +115,7 @@ def _kind(document: Document, report: Report) -> str | None:
 
 
 def _name(document: Document) -> str:
-    metadata = document.value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
+    name = mapping(document.value.get("metadata")).get("name")
     return name if isinstance(name, str) else ""
 
 
