@@ -5,7 +5,7 @@ import signal
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from podsupd.core import signal_words
@@ -228,7 +228,6 @@ def test_any_records_make_a_forest(found: list[ProcessRecord]) -> None:
         path.append(process.host_pid)
 
 
-@settings(deadline=None)
 @given(st.lists(records, unique_by=lambda r: r.pid).flatmap(lambda r: st.tuples(st.just(r), st.permutations(r))))
 def test_the_order_of_reading_does_not_matter(pair: tuple[list[ProcessRecord], list[ProcessRecord]]) -> None:
     """Two looks at the same processes give the same tree."""

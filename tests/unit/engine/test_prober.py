@@ -290,7 +290,7 @@ async def test_a_cancelled_run_leaves_no_attempt() -> None:
     pokes=st.lists(st.floats(0.01, 30), max_size=8),
 )
 @example(period=1.0, delay=0.001, takes=0.0, pokes=[])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_drift_whatever_pokes_the_loop(period: float, delay: float, takes: float, pokes: list[float]) -> None:
     """However often the loop is woken, attempts come at start + delay + n periods."""
 
