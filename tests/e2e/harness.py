@@ -32,6 +32,7 @@ def until(
     tail: what is added to the failure, as it is then.
     """
     seconds *= PATIENCE
+    every *= PATIENCE  # Who looks takes the time of what is looked at.
     end = time.monotonic() + seconds
     last: object = None
     while time.monotonic() < end:
