@@ -16,8 +16,6 @@ podman load -q -i /images.tar
 rm -rf /images.tar /wheels
 # Each log-in would start a systemd of its own for root: half a minute where it is emulated.
 echo UsePAM no > /etc/ssh/sshd_config.d/50-test-host.conf
-# So that a boot in 1970 is one: systemd would set the clock to its own release.
-touch -d @0 /usr/lib/clock-epoch
 cp {EXAMPLE} {MANIFESTS}/
 systemctl enable -q podman.socket podsupd.service
 """
