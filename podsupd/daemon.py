@@ -20,6 +20,7 @@ from podsupd.engine.executor import Executor, Host
 from podsupd.engine.expectation_memory import ExpectationMemory
 from podsupd.engine.file_keeper import FileKeeper
 from podsupd.engine.fleet import Fleet
+from podsupd.engine.heap import share_heap
 from podsupd.engine.holders import Holders
 from podsupd.engine.hooks import Hooks
 from podsupd.engine.image_keeper import ImageKeeper, needs_of
@@ -76,6 +77,7 @@ async def run(settings: Settings, *, foreground: bool) -> None:
 
     Raises FatalError (a lock is held, a crash loop) and ConfigError (a setting that cannot be met).
     """
+    share_heap()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ready_threads())

@@ -28,6 +28,8 @@ WARM_UP = 3
 """The first third of a life's checkpoints is left out: until then what is kept in memory fills up to its bounds."""
 COMPARED = 3
 """Checkpoints at each end of the rest, of which the median is compared."""
+JUDGED = 4 * COMPARED
+"""Checkpoints that a life must have to be judged: with fewer its two ends are hardly apart."""
 
 
 @dataclass(slots=True)
@@ -178,7 +180,9 @@ def _rows(found: Findings, crashes: int) -> list[Row]:
     for what, (unit, limit) in GROWTH.items():
         first, last = _ends([used[what] for used in life])
         rows.append(Row(f"{what} at the end of a life of {len(life)} checkpoints", unit, samples([last])))
-        rows.append(Row(f"{what}: grown by", unit, samples([last - first]), limit=limit))
+        rows.append(
+            Row(f"{what}: grown by", unit, samples([last - first]), limit=limit if len(life) >= JUDGED else None)
+        )
     rows.append(Row("history.db", "MB", samples([life[-1]["history"]]), limit=HISTORY_MB + 1.0))
     return rows
 

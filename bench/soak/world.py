@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -44,6 +45,13 @@ class World:
             PODSUPD_PODMAN__REQUEST_TIMEOUT_S=str(HANG_ENDS_S),
             PODSUPD_MANIFESTS__RESCAN_INTERVAL_S="2",
         )
+        self._comings_and_goings: dict[Kind, Callable[[], object]] = {
+            Kind.PODMAN_DIES: self.service.kill,
+            Kind.PODMAN_RETURNS: self.service.start,
+            Kind.DAEMON_DIES: self.daemon.kill,
+            Kind.DAEMON_ENDS: self.daemon.stop,
+            Kind.DAEMON_RETURNS: self.daemon.start,
+        }
         self.config_map = f"{options.prefix}-{CONFIG}"
         self.still = f"{options.prefix}-still"
         self.foreign, self.alone = f"{options.prefix}-foreign", f"{options.prefix}-alone"
@@ -123,23 +131,8 @@ class World:
             case Kind.PODMAN_HANGS:
                 self.service.hang(float(step.detail))
             case _:
-                self._come_and_go(step.kind)
+                self._comings_and_goings[step.kind]()
         return None
-
-    def _come_and_go(self, kind: Kind) -> None:
-        match kind:
-            case Kind.PODMAN_DIES:
-                self.service.kill()
-            case Kind.PODMAN_RETURNS:
-                self.service.start()
-            case Kind.DAEMON_DIES:
-                self.daemon.kill()
-            case Kind.DAEMON_ENDS:
-                self.daemon.stop()
-            case Kind.DAEMON_RETURNS:
-                self.daemon.start()
-            case _:
-                raise NotImplementedError(kind)
 
     # -- files
 

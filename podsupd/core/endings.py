@@ -5,6 +5,8 @@ from collections import OrderedDict
 from podsupd.model.signals import Ended
 
 KEPT = 4096
+KEPT_NS = 30_000_000_000
+"""The trace tells of an end within half a second; where the host is too busy to read it, somewhat later."""
 # Of a status as wait(2) gives it.
 _SIGNAL, _CORE = 0x7F, 0x80
 
@@ -19,7 +21,7 @@ class Endings:
         """Keep the status of a process; of several threads' the last one counts."""
         self._statuses[event.tgid] = event
         self._statuses.move_to_end(event.tgid)
-        if len(self._statuses) > KEPT:
+        while len(self._statuses) > KEPT or next(iter(self._statuses.values())).at < event.at - KEPT_NS:
             self._statuses.popitem(last=False)
 
     def of(self, tgid: int, at: int) -> tuple[int | None, bool]:

@@ -18,7 +18,8 @@ RUNTIMES = frozenset({"podman", "conmon", "runc", "crun", "youki", "kata-runtime
 COMMAND_MAX = 15  # TASK_COMM_LEN less its end
 SELF = "/proc/self/exe"
 SELF_COMMAND = "exe"
-RECENT = 4096
+RECENT = 1024
+"""Processes of the host, the newest: an ancestor is asked for while what it began is at work. 300 B each."""
 ANCESTORS = 12
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -203,6 +204,7 @@ class Membership:
                 self._drop(tid)
             for tid in facts.tids:
                 self._thread(process, tid)
+        self._by_container = {found: members for found, members in self._by_container.items() if members}
         self._senders.clear()
         self._tasks.clear()
         for life in self._lives.values():

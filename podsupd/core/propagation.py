@@ -41,7 +41,7 @@ STORM = 20
 STORM_NS = 1_000_000_000
 LED_TO_MAX = 64
 TAKEN_MAX = 8
-WAITING_MAX = 1024
+WAITING_MAX = 128
 """Of one process: nothing tells that it took a signal by sigwait(3) or signalfd(2), so those would pile up for ever."""
 OUT_OF_MEMORY = "out of memory"
 OWN_MAX = 8192
@@ -294,7 +294,14 @@ class Propagation:
         self._end_storms(until)
         for tgid in [t for t, d in self._taken.items() if until - d[-1].at > EXIT_NS]:
             del self._taken[tgid]
+        self._forget_waiting(until)
         return told
+
+    def _forget_waiting(self, until: int) -> None:
+        """Drop what processes have not taken whose end nobody told: records were lost, or their container was gone."""
+        for tgid in [t for t, d in self._waiting.items() if until - d[-1].at > EXIT_NS]:
+            if self._processes.process(tgid) is None:
+                del self._waiting[tgid]
 
     def _judge(self, draft: Draft) -> None:
         """Say why a signal that was sent was not taken yet."""

@@ -22,7 +22,7 @@ from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.tail import Tail
 from podsupd.engine.tasks import pause
 from podsupd.errors import TracingUnavailable
-from podsupd.model.observed import ObservedContainer, ObservedPod
+from podsupd.model.observed import Incarnation, ObservedContainer, ObservedPod
 from podsupd.model.signals import DeathCause, Life, SignalRecord
 from podsupd.model.status import Condition
 from podsupd.ports import Meter, ProcessLook, SignalHistory, Tracer
@@ -42,7 +42,6 @@ STAMPED_S = 0.02
 RECORDED_S = 1.0
 """An exit is stamped by a clock that ticks every few milliseconds, so up to one tick early."""
 CAUSES_KEPT = 256
-CLOCKS_KEPT = 4096
 
 
 class Ledger:
@@ -66,7 +65,7 @@ class Ledger:
         self._offset = 0
         self._last_id = 0
         self._causes: OrderedDict[str, tuple[int, DeathCause | None]] = OrderedDict()
-        self._clocks: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._clocks: dict[str, dict[Incarnation, int]] = {}
         self._sent: OrderedDict[str, tuple[int, int, str]] = OrderedDict()
         self._waited: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._fault = "signals.tracer is off" if wanted == "off" else "not begun yet"
@@ -169,27 +168,27 @@ class Ledger:
         out_of_memory = end.by.fault == OUT_OF_MEMORY
         return DeathCause(cause_text(end, command), sender.origin, end.purpose, out_of_memory, end.by.signal)
 
-    def _explained(self, container: ObservedContainer) -> tuple[bool, DeathCause | None]:
+    def _explained(self, pod: str, container: ObservedContainer) -> tuple[bool, DeathCause | None]:
         """Say whether the trace told of a container's last death, and who ended it by that."""
         if container.id not in self._causes:
             return False, None
         at, cause = self._causes[container.id]
         # An earlier life of the same container ended before this one began.
-        return (True, cause) if self._since(container, at) >= -STAMPED_S else (False, None)
+        return (True, cause) if self._since(pod, container, at) >= -STAMPED_S else (False, None)
 
-    def _since(self, container: ObservedContainer, at: int) -> float:
+    def _since(self, pod: str, container: ObservedContainer, at: int) -> float:
         """Return the seconds from a life's beginning to a moment in ns of CLOCK_MONOTONIC.
 
         Podman's times are the wall clock's as it was then; it may have been set since.
         """
-        clock = self._clocks.get((container.id, container.started_at), self._offset)
+        clock = self._clocks.get(pod, {}).get(container.incarnation, self._offset)
         return (at + clock) / 1e9 - container.started_epoch
 
     # -- what the engine tells it
 
     def observe(self, pod: str, seen: ObservedPod | None) -> None:
         """Take what a worker saw of its pod."""
-        self._note_clocks(seen)
+        self._note_clocks(pod, seen)
         lives: list[Life] = []
         if seen is not None and seen.owned_by(self._owner):
             for name, container in naming.by_name(seen, self._owner).items():
@@ -205,13 +204,12 @@ class Ledger:
         if self.up:
             self._processes.observe([life for each in self._lives.values() for life in each])
 
-    def _note_clocks(self, seen: ObservedPod | None) -> None:
-        for container in (*seen.containers, *([seen.infra] if seen.infra else [])) if seen is not None else ():
-            key = (container.id, container.started_at)
-            if key not in self._clocks:
-                self._clocks[key] = time.time_ns() - time.monotonic_ns()
-        while len(self._clocks) > CLOCKS_KEPT:
-            self._clocks.popitem(last=False)
+    def _note_clocks(self, pod: str, seen: ObservedPod | None) -> None:
+        """Keep the clock of each life from when it was first seen, for as long as it is."""
+        known, now = self._clocks.pop(pod, {}), time.time_ns() - time.monotonic_ns()
+        if seen is not None:
+            containers = (*seen.containers, *([seen.infra] if seen.infra else []))
+            self._clocks[pod] = {c.incarnation: known.get(c.incarnation, now) for c in containers}
 
     def announce(self, container_id: str, signal: str) -> None:
         """Take note that podsupd asks Podman for a signal now."""
@@ -237,10 +235,10 @@ class Ledger:
         while len(self._sent) > CAUSES_KEPT:
             self._sent.popitem(last=False)
 
-    def _own_cause(self, container: ObservedContainer) -> DeathCause | None:
+    def _own_cause(self, pod: str, container: ObservedContainer) -> DeathCause | None:
         """Explain a death by what podsupd sent itself; all that is known where nobody traces."""
         at, number, purpose = self._sent.get(container.id, (0, 0, ""))
-        if not at or self._since(container, at) < 0:
+        if not at or self._since(pod, container, at) < 0:
             return None
         now = time.time_ns() - time.monotonic_ns()
         return untraced(number, purpose, container.finished_epoch - (at + now) / 1e9, container.exit_code)
@@ -277,7 +275,7 @@ class Ledger:
             return {}
         dead = [c for c in (*seen.containers, *([seen.infra] if seen.infra else [])) if c.state.dead]
         if not self.up:
-            return {c.id: cause for c in dead if (cause := self._own_cause(c))}
+            return {c.id: cause for c in dead if (cause := self._own_cause(pod, c))}
         new = [c for c in dead if (c.id, c.started_at) not in self._waited]
         if new:
             for container in new:
@@ -286,14 +284,14 @@ class Ledger:
                 self._waited.popitem(last=False)
             # Mostly Podman takes longer to tell of a death than the trace does.
             recent = [c for c in new if (c.finished_epoch + RECORDED_S) * 1e9 - self._offset > self._until]
-            if not all(self._explained(c)[0] for c in recent):
+            if not all(self._explained(pod, c)[0] for c in recent):
                 await self.catch_up()
         found: dict[str, DeathCause] = {}
         for container in dead:
             self._signals.exit_code(container.id, container.exit_code)
-            told, cause = self._explained(container)
+            told, cause = self._explained(pod, container)
             # What podsupd itself sent is known even where the trace is behind.
-            cause = cause if told else self._own_cause(container)
+            cause = cause if told else self._own_cause(pod, container)
             if cause:
                 found[container.id] = cause
         return found

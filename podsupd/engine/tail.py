@@ -6,7 +6,8 @@ from typing import Generic, Protocol, TypeVar
 
 from podsupd.engine.broadcast import Broadcast
 
-RECENT = 2000
+RECENT = 256
+"""Served from memory; a reader that falls further behind reads a page of the history. A signal's record has 1.2 KB."""
 PAGE = 500
 
 

@@ -115,7 +115,7 @@ async def addresses(host: str, port: int) -> tuple[Address, ...]:
     return tuple(Address(family, str(sockaddr[0]), port) for family, _, _, _, sockaddr in found)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _numeric(host: str, port: int) -> tuple[Address, ...]:
     """Return what needs no resolver, empty for a name."""
     try:

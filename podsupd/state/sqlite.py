@@ -20,6 +20,8 @@ from podsupd.errors import StateUnavailable
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 BUSY_TIMEOUT_S = 5.0
+CACHE_KIB = 256
+"""Of pages in our own memory, 2 MB by default for each database; the kernel has them besides, and can let them go."""
 _PRIVATE = 0o600
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -89,6 +91,7 @@ def _prepare(connection: sqlite3.Connection, schema: Schema) -> None:
     connection.execute(f"PRAGMA synchronous={schema.synchronous}")
     connection.execute(f"PRAGMA wal_autocheckpoint={schema.wal_pages}")
     connection.execute(f"PRAGMA journal_size_limit={schema.wal_pages * 4096}")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     if schema.whole_check:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":

@@ -26,6 +26,8 @@ PROBE_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # The floor is Podman's own start of 70 to 100 ms.
 RESTART_BUCKETS = (0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+GONE_MAX = 50
+"""Pods that are gone whose counters wait for a scrape; where nobody scrapes, names that change would pile up."""
 
 
 class PrometheusMeter:
@@ -39,6 +41,8 @@ class PrometheusMeter:
         GCCollector(registry=self.registry)
         self._snapshot = SnapshotCollector()
         self._of_pods: list[tuple[Counter, tuple[str, ...]]] = []
+        self._pods: set[str] = set()
+        self._pods_max = GONE_MAX
         self.registry.register(self._snapshot)
         self._operations = self._counter("runtime_operations", "Calls to Podman.", "operation")
         self._operation_errors = self._counter("runtime_operations_errors", "Calls to Podman that failed.", "operation")
@@ -117,15 +121,24 @@ class PrometheusMeter:
         encode, content_type = choose_encoder(accept)
         body: bytes = encode(self.registry)
         if self._snapshot.control is not None:
-            self._drop_gone()
+            self._drop_gone(self._snapshot.names)
         return body, content_type
 
-    def _drop_gone(self) -> None:
+    def _drop_gone(self, there: frozenset[str]) -> None:
         """Drop the counters of pods that are gone, after a scrape had their last values: names may change daily."""
         for counter, labels in self._of_pods:
             samples = [sample.labels for metric in counter.collect() for sample in metric.samples]
-            for gone in [found for found in samples if found["pod"] not in self._snapshot.names]:
+            for gone in [found for found in samples if found["pod"] not in there]:
                 counter.remove(*(gone[label] for label in labels))
+        self._pods &= there
+        self._pods_max = len(there) + GONE_MAX
+
+    def _of_pod(self, counter: Counter, pod: str, *labels: str) -> Counter:
+        """Return a pod's series of a counter."""
+        self._pods.add(pod)
+        if len(self._pods) > self._pods_max and self._snapshot.control is not None:
+            self._drop_gone(frozenset(status.name for status in self._snapshot.control.pods()))
+        return counter.labels(pod, *labels)
 
     def runtime_operation(self, operation: str, seconds: float, *, error: bool) -> None:
         """Count one libpod call."""
@@ -137,7 +150,7 @@ class PrometheusMeter:
     def probe(self, pod: str, spec: ProbeSpec, result: str, seconds: float) -> None:
         """Count one attempt: result is successful, failed or unknown."""
         kind, vantage = spec.type.value, spec.vantage.value
-        self._probes.labels(pod, spec.container or "", kind, vantage, spec.name, result).inc()
+        self._of_pod(self._probes, pod, spec.container or "", kind, vantage, spec.name, result).inc()
         self._probe_seconds.labels(kind, vantage).observe(seconds)
 
     def probe_lag(self, spec: ProbeSpec, seconds: float) -> None:
@@ -150,11 +163,11 @@ class PrometheusMeter:
 
     def stop_killed(self, pod: str, container: str, processes: int) -> None:
         """Count processes that had to be killed at the end of a stop."""
-        self._stop_killed.labels(pod, container).inc(processes)
+        self._of_pod(self._stop_killed, pod, container).inc(processes)
 
     def update(self, pod: str, outcome: str) -> None:
         """Count an update of a pod that ended: succeeded, rolled_back or failed."""
-        self._updates.labels(pod, outcome).inc()
+        self._of_pod(self._updates, pod, outcome).inc()
 
     def image_removed(self, reason: str) -> None:
         """Count an image that was removed because no pod needs it: age or disk."""
@@ -175,13 +188,12 @@ class PrometheusMeter:
     def signal(self, record: SignalRecord) -> None:
         """Count a signal of the ledger (a storm's record by its count)."""
         sender, target = record.sender, record.target
-        self._signals.labels(
-            record.pod, target.container or "", sender.container or "", sender.origin, record.signal, record.result
-        ).inc(record.count)
+        labels = (target.container or "", sender.container or "", sender.origin, record.signal, record.result)
+        self._of_pod(self._signals, record.pod, *labels).inc(record.count)
 
     def expectation(self, pod: str, rule: Expectation, outcome: str, count: int = 1) -> None:
         """Count an expectation of a signal that was met or breached; a count of 0 makes the series."""
-        self._expectations.labels(pod, rule.container, rule.signal, outcome).inc(count)
+        self._of_pod(self._expectations, pod, rule.container, rule.signal, outcome).inc(count)
 
     def signals_lost(self, count: int) -> None:
         """Count records that the kernel's buffer dropped."""

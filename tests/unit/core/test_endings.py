@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podsupd.core.endings import KEPT, Endings
+from podsupd.core.endings import KEPT, KEPT_NS, Endings
 from podsupd.model.signals import Ended
 
 
@@ -46,3 +46,13 @@ def test_a_host_full_of_ends_fills_no_memory() -> None:
         endings.take(Ended(100, tgid, 1 << 8))
     assert endings.of(9, 100) == (None, False)
     assert endings.of(10, 100) == (1, False)
+
+
+def test_what_ended_long_ago_is_not_kept() -> None:
+    """On a host with an end a second, a day costs no more memory than its last half minute."""
+    endings = Endings()
+    for second in range(100):
+        endings.take(Ended(second * 1_000_000_000, second, 1 << 8))
+    oldest = 99 - KEPT_NS // 1_000_000_000
+    assert endings.of(oldest - 1, 0) == (None, False)
+    assert endings.of(oldest, 0) == (1, False)

@@ -26,6 +26,7 @@ from tests.unit.core.traced import (
     HANDLER,
     HUP,
     KILL,
+    LIVES,
     MAIN,
     SEGV,
     TERM,
@@ -132,6 +133,16 @@ def test_signals_that_are_taken_unseen_do_not_pile_up() -> None:
     world.all()
     world.feed(Exited(WAITING_MAX * 2 * between, 11, "sh"))
     assert len(world.ledger.amended()) == WAITING_MAX
+
+
+def test_what_was_never_taken_goes_with_its_container() -> None:
+    """A process that blocks its signals and ends after its container was removed costs no memory for ever."""
+    world = World()
+    world.feed(sent(1, 12, 11), sent(1, 11, 12)).all()
+    assert set(world.ledger._waiting) == {11, 12}
+    world.processes.observe(life for life in LIVES if life.container_id != MAIN)
+    world.feed(Exited(2, 11, "sh")).all()
+    assert set(world.ledger._waiting) == {12}
 
 
 def test_our_own_stop_through_podman_is_ours() -> None:

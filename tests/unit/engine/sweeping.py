@@ -95,6 +95,7 @@ async def sweep(path: Path, kind: str, prepare: Life, live: Life, but: frozenset
         for operation, count in calls.items():
             for number in range(count):
                 group.create_task(one(operation, number))
-    # How often it is looked at depends on the moment: a few of those calls may never have come.
-    assert len(unused) < 0.2 * calls.total(), Counter(unused)
+    # How often it is looked at depends on the moment, and on a machine that is loaded the clean life takes more calls
+    # than it needs (an answer that is late is asked for again): some of those calls may never have come.
+    assert len(unused) < 0.5 * calls.total(), Counter(unused)
     return calls

@@ -260,6 +260,17 @@ async def test_a_death_is_explained_although_the_clock_was_set_meanwhile(
         assert causes[MAIN].text == "SIGTERM from host process 'bash' (root)"
 
 
+async def test_lives_that_are_over_cost_nothing() -> None:
+    """A container that crashes every five minutes for years fills no memory."""
+    rig = Rig()
+    for life in range(100):
+        begun = replace(container("main", MAIN, 11), started_at=str(life))
+        rig.ledger.observe("web", replace(pod(), containers=(begun,)))
+        assert len(rig.ledger._clocks["web"]) == 1
+    rig.ledger.observe("web", None)
+    assert not rig.ledger._clocks
+
+
 async def test_what_podsupd_sent_itself_is_known_while_the_trace_is_behind() -> None:
     """On a machine that is too busy to read the trace in time, an operator's own signal is not told as a crash."""
     async with Rig().running() as rig:

@@ -11,6 +11,7 @@ from state.saved import INTENT, MEMORY, saved
 from podsupd.errors import StateUnavailable
 from podsupd.model.plan import PodMemory
 from podsupd.state import StateDb
+from podsupd.state.sqlite import CACHE_KIB
 
 
 async def test_everything_comes_back(tmp_path: Path) -> None:
@@ -51,19 +52,29 @@ async def test_a_file_others_could_read_is_closed_to_them(tmp_path: Path) -> Non
     assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
 
 
+async def pragmas(db: StateDb, *names: str) -> list[object]:
+    """Return settings of an open database."""
+    connection = db._connection
+    assert connection is not None
+    return await db._thread.call(lambda: [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names])
+
+
 async def test_commits_are_synced(tmp_path: Path) -> None:
     """A save that returned is on disk, not only in the kernel's memory."""
     db = StateDb(str(tmp_path))
     await db.load()
-    connection = db._connection
-    assert connection is not None
-
-    def pragmas() -> list[object]:
-        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
-
-    found = await db._thread.call(pragmas)
+    found = await pragmas(db, "synchronous", "journal_mode")
     await db.close()
     assert found == [2, "wal"]
+
+
+async def test_a_database_takes_little_memory(tmp_path: Path) -> None:
+    """A daemon that has run for a year has no more pages in memory than one that has run for an hour."""
+    db = StateDb(str(tmp_path))
+    await db.load()
+    found = await pragmas(db, "cache_size")
+    await db.close()
+    assert found == [-CACHE_KIB]
 
 
 async def test_forget_pod(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import podsupd
 from podsupd.model.desired import FileState
 from podsupd.model.signal_policy import Expectation
 from podsupd.web import PrometheusMeter
+from podsupd.web.metrics import GONE_MAX
 from tests.unit.web.fakes import BUSYBOX, HOST_CURL, NGINX, FakeControl, daemon, signal_record
 
 PLAIN = "text/plain"
@@ -228,6 +229,17 @@ def test_the_counters_of_a_pod_that_is_gone_go_too() -> None:
     left = samples(meter)
     assert not [name for name, series in left if ("pod", "my-shared-pod") in series and name.endswith("_total")]
     assert ("podsupd_events_total", frozenset()) in left
+
+
+def test_pods_that_come_and_go_fill_nothing_where_nobody_scrapes() -> None:
+    """A job a minute for years, on a host without a Prometheus, costs no memory; who is there keeps its counts."""
+    control = FakeControl()
+    meter = fed(control)
+    for number in range(10 * GONE_MAX):
+        meter.stop_killed(f"job-{number}", "c", 1)
+    counted = [series for name, series in samples(meter) if name == "podsupd_stop_killed_processes_total"]
+    assert len(counted) <= GONE_MAX + len(control.pods_)
+    assert value(meter, "stop_killed_processes_total", pod="my-shared-pod", container="nginx-server") == 2
 
 
 def test_before_there_is_an_engine_nothing_is_taken_for_gone() -> None:
