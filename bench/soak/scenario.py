@@ -24,8 +24,8 @@ CALM_S = 180.0
 """How long all may take to be right again after the last accident of a dozen."""
 KILLS_PER_MINUTE = 0.6
 """Dozens, for each minute of the soak, in which the daemon may be ended; some two dozens fit into a minute."""
-WARM_UP = 3
-"""The first third of a life's checkpoints is left out: until then what is kept in memory fills up to its bounds."""
+WARM_UP = 2
+"""The first half of a life's checkpoints is left out: until then what is kept in memory fills up to its bounds."""
 COMPARED = 3
 """Checkpoints at each end of the rest, of which the median is compared."""
 JUDGED = 4 * COMPARED
