@@ -22,6 +22,7 @@ from podsupd.core import (
 )
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
+from podsupd.core.dating import redated
 from podsupd.core.digest import pod_digest
 from podsupd.core.draft import AS_DESIRED, Draft
 from podsupd.core.sleeping import carried_over
@@ -65,7 +66,7 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
-    memory = carried_over(memory, now)
+    memory = redated(carried_over(memory, now), now, facts.wall)
     turn = cron.observe(want, intent, seen, facts, memory, now) if want else cron.Turn(memory)
     memory = turn.memory
     look = freshness.observe(want, intent, seen, facts, memory, now) if want else freshness.Look(memory)

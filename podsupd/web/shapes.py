@@ -64,7 +64,7 @@ def pod(status: PodStatus) -> Json:
             **filled(
                 initContainerStatuses=[container(c, status) for c in status.init_containers],
                 podIP=seen.ip if seen else None,
-                startTime=timestamp(seen.infra.started_epoch) if seen and seen.infra else None,
+                startTime=timestamp(status.started_at),
             ),
         },
         "podsupd": {

@@ -6,6 +6,7 @@ Nothing here sleeps for a time: everything waits for an event or looks again unt
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,15 +21,19 @@ T = TypeVar("T")
 
 PODSUPD = Path(sys.executable).parent / "podsupd"
 PODMAN_URL = "unix:///run/podman/podman.sock"
+PATIENCE = float(os.environ.get("PODSUPD_TEST_PATIENCE", "1"))
+"""How many times longer all limits are, on a machine that is emulated."""
 
 
 def until(
-    look: Callable[[], T], what: str, seconds: float = 30.0, every: float = 0.05, tail: Callable[[], str] | None = None
+    look: Callable[[], T], what: str, seconds: float = 60.0, every: float = 0.05, tail: Callable[[], str] | None = None
 ) -> T:
     """Look again until the answer is truthy and return it; the failure says what was awaited and what was seen last.
 
     tail: what is added to the failure, as it is then.
     """
+    seconds *= PATIENCE
+    every *= PATIENCE  # Who looks takes the time of what is looked at.
     end = time.monotonic() + seconds
     last: object = None
     while time.monotonic() < end:
@@ -45,16 +50,32 @@ def until(
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of this host that nobody has, and that no other test is given as long as this process lives.
+
+    The kernel gives none of these to a connection (net.ipv4.ip_local_port_range begins above them).
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 12_000):
+        with socket.socket(socket.AF_UNIX) as claim, socket.socket() as probe:
+            try:
+                claim.bind(f"\0podsupd-tests-port-{port}")
+                probe.bind(("", port))
+            except OSError:
+                continue
+            claim.detach()  # open until this process ends
+            return port
+    raise LookupError("no port is free")
+
+
+def nginx_workers(master: int) -> set[int]:
+    """Return the workers of an nginx by their PIDs; none while its image's entrypoint still prepares the start."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    titles = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return {pid for pid, title in titles.items() if title.startswith(b"nginx: worker process")}
 
 
 def podman(*args: str, check: bool = True) -> str:
     """Run the podman command and return what it printed."""
-    done = subprocess.run(["podman", *args], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(["podman", *args], capture_output=True, text=True, check=False, timeout=120 * PATIENCE)
     if check and done.returncode != 0:
         raise AssertionError(f"podman {' '.join(args)}: {done.stderr}")
     return done.stdout.strip()
@@ -147,7 +168,7 @@ level = "debug"
             self.wait_ready()
         return self
 
-    def wait_ready(self, seconds: float = 20.0) -> None:
+    def wait_ready(self, seconds: float = 90.0) -> None:
         """Wait for /readyz."""
         until(lambda: self.alive() and self.get("/readyz").status == 200, "readiness", seconds, tail=self.tail)
 
@@ -175,20 +196,18 @@ level = "debug"
             self.process.wait(10)
         self.process = None
 
-    def stop(self) -> float:
-        """End it as systemd would; return how long it took in seconds."""
+    def stop(self) -> None:
+        """End it as systemd would, within half a minute."""
         assert self.process is not None
-        began = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(15)
+            self.process.wait(30 * PATIENCE)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait(10)
             self.process = None
-        return time.monotonic() - began
 
     def tail(self, lines: int = 15) -> str:
         """Return the end of its log."""
@@ -196,9 +215,9 @@ level = "debug"
 
     # -- its API
 
-    def request(self, method: str, path: str, body: object = None, timeout: float = 40.0) -> Answer:
+    def request(self, method: str, path: str, body: object = None, timeout: float = 90.0) -> Answer:
         """Make one request on the control socket."""
-        connection = _Unix(str(self.socket), timeout)
+        connection = _Unix(str(self.socket), timeout * PATIENCE)
         try:
             data = None if body is None else json.dumps(body)
             headers = {} if body is None else {"Content-Type": "application/json"}
@@ -218,7 +237,7 @@ level = "debug"
 
     def metrics(self) -> str:
         """Scrape the metrics listener as Prometheus would."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10 * PATIENCE)
         try:
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()
@@ -236,8 +255,9 @@ level = "debug"
         """Run the podsupd command against this daemon."""
         environment = {**os.environ, "PODSUPD_SOCKET": str(self.socket), "NO_COLOR": "1"}
         done = subprocess.run(
-            [PODSUPD, *args], capture_output=True, text=True, check=False, timeout=90, env=environment
-        )
+            [PODSUPD, *args],
+            capture_output=True, text=True, check=False, timeout=180 * PATIENCE, env=environment,
+        )  # fmt: skip
         if check and done.returncode != 0:
             raise AssertionError(f"podsupd {' '.join(args)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done
@@ -260,7 +280,7 @@ level = "debug"
         conditions = self.pod(name)["status"]["conditions"]
         return next((c["status"] for c in conditions if c["type"] == kind), "")
 
-    def wait_pod(self, name: str, seconds: float = 40.0) -> Any:
+    def wait_pod(self, name: str, seconds: float = 90.0) -> Any:
         """Wait until a pod is Ready and return it."""
         until(lambda: self.ready(name), f"pod {name} Ready", seconds, tail=self.tail)
         return self.pod(name)

@@ -16,7 +16,15 @@ W = "/out/worker"
 # A worker that needs a moment after SIGTERM, and says each one that it gets.
 WORKER = """\
 #!/bin/sh
-trap 'echo term >> /out/$NAME; sleep ${TAKES:-0.3}; echo done >> /out/$NAME; exit 0' TERM
+finish() {
+  echo term >> /out/$NAME
+  sleep 0.3
+  # Not before another one has done its work.
+  [ -z "$AFTER" ] || until grep -q done "/out/$AFTER"; do sleep 0.1; done
+  echo done >> /out/$NAME
+  exit 0
+}
+trap finish TERM
 echo up >> /out/$NAME.up
 while :; do sleep 0.1; done
 """
@@ -36,11 +44,11 @@ environment = NAME="supervisord-{0}"
 """
 # Container -> its command, and the exit code with which it ends on SIGTERM.
 MANAGERS = {
-    # tini waits for its own child only: the other one is done long before it.
-    "tini": (["/usr/bin/tini", "-g", "--", "sh", "-c", f"NAME=tini-a {W} & TAKES=3 NAME=tini-b exec {W}"], 0),
+    # tini waits for its own child only: the other one is done before it.
+    "tini": (["/usr/bin/tini", "-g", "--", "sh", "-c", f"NAME=tini-a {W} & AFTER=tini-a NAME=tini-b exec {W}"], 0),
     "s6": (["/usr/bin/s6-svscan", "/out/services"], 0),
     "supervisord": (["/usr/bin/supervisord", "-c", "/out/supervisord.conf"], 0),
-    "shell": (["sh", "-mc", f"NAME=shell-a {W} & NAME=shell-b {W} & trap 'kill %1 %2' TERM; wait; wait; exit 7"], 7),
+    "shell": (["sh", "-mc", f"trap 'kill %1 %2' TERM; NAME=shell-a {W} & NAME=shell-b {W} & wait; wait; exit 7"], 7),
 }
 WORKERS = [f"{manager}-{worker}" for manager in MANAGERS for worker in "ab"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.harness import Daemon, pod_manifest, podman, until
+from e2e.harness import Daemon, nginx_workers, pod_manifest, podman, until
 from e2e.stopped import Stopped, cgroups_of_ours, processes_of
 
 from bench.podman_service import PodmanService
@@ -147,7 +147,9 @@ def test_a_child_that_is_started_during_the_stop_has_its_time(
     make_daemon: Callable[..., Daemon], name: str, out: Path
 ) -> None:
     """A handler that leaves the clean-up to a new process and ends is a stop like any other."""
-    late = "sh -c 'trap : TERM; sleep 1; sleep 1; echo done > /out/late' & exit 0"
+    # It ends when the new process is ready for a signal: one that is just being started dies of it.
+    clean_up = "sh -c 'trap : TERM; touch /out/ready; sleep 1; sleep 1; echo done > /out/late' &"
+    late = f"{clean_up} while [ ! -e /out/ready ]; do sleep 0.1; done; exit 0"
     script = f'trap "{late}" TERM; echo up > /out/up; while :; do sleep 0.1; done'
     pod = Stopped(make_daemon(), name, out, script)
     pod.stop()
@@ -160,7 +162,7 @@ def test_a_shell_that_stops_its_own_jobs_is_not_disturbed(
     make_daemon: Callable[..., Daemon], name: str, out: Path
 ) -> None:
     """A supervisor tells its children itself: each gets SIGTERM once, from it, and its exit code is its own."""
-    job = 'trap "echo term >> /out/job; exit 0" TERM; echo up > /out/up; while :; do sleep 0.1; done'
+    job = 'trap "echo term >> /out/job; exit 0" TERM; mkdir /out/one || touch /out/up; while :; do sleep 0.1; done'
     script = f"trap 'kill $a $b; wait $a; wait $b; exit 7' TERM; sh -c '{job}' & a=$!; sh -c '{job}' & b=$!; wait; wait"
     pod = Stopped(make_daemon(), name, out, script)
     pod.stop()
@@ -174,8 +176,11 @@ def test_ten_megabytes_written_while_it_stops_block_nobody(
     podman_url: str, make_daemon: Callable[..., Daemon], name: str, out: Path
 ) -> None:
     """What the first process says is all in the log; what the others say after it and conmon ended blocks nobody."""
-    child = f"sh -c 'trap \"{WRITE} && echo done > /out/child; exit 0\" TERM; while :; do sleep 0.1; done'"
-    script = f'{child} & trap "{WRITE}; exit 4" TERM; echo up > /out/up; while :; do sleep 0.1; done'
+    child = (
+        f'sh -c \'trap "{WRITE} && echo done > /out/child; exit 0" TERM;'
+        " echo up > /out/up; while :; do sleep 0.1; done'"
+    )
+    script = f'trap "{WRITE}; exit 4" TERM; {child} & while :; do sleep 0.1; done'
     pod = Stopped(make_daemon(podman_url=podman_url), name, out, script)
     pod.stop()
     assert pod.exit_code() == 4
@@ -193,7 +198,7 @@ def test_ten_megabytes_written_to_a_terminal_while_it_stops_are_all_in_the_log(
         'sh -c \'trap "" HUP; trap "sleep 1; echo done > /out/child; exit 0" TERM; '
         "echo up > /out/up; while :; do sleep 0.1; done'"
     )
-    script = f'test -t 0 && test -t 1 || exit 9; {child} & trap "{WRITE}; exit 4" TERM; while :; do sleep 0.1; done'
+    script = f'test -t 0 && test -t 1 || exit 9; trap "{WRITE}; exit 4" TERM; {child} & while :; do sleep 0.1; done'
     pod = Stopped(make_daemon(), name, out, script, fields="tty: true\n    stdin: true")
     pod.stop()
     assert pod.exit_code() == 4
@@ -210,8 +215,10 @@ def test_the_manifests_stop_signal_is_sent(make_daemon: Callable[..., Daemon], n
     pod = Stopped(make_daemon(), name, out, script, fields=fields)
     pod.stop()
     assert pod.exit_code() == 8
+    (out / "up").unlink()
     pod.daemon.cli("start", f"{name}/main")
     pod.daemon.wait_pod(name)
+    until((out / "up").exists, "the traps of the new life")
     again = pod.inspect("main")
     pod.daemon.write("pod.yaml", pod.text.replace("SIGUSR1", "SIGUSR2"))
     until(
@@ -231,8 +238,8 @@ def test_nginx_and_its_workers_stop_as_nginx_wants_it(daemon: Daemon, name: str)
     daemon.write("pod.yaml", head.replace("busybox:latest", "nginx:latest"))
     daemon.start()
     daemon.wait_pod(name)
-    container = podman("inspect", f"{name}-web", "--format", "{{.Id}}")
-    until(lambda: len(processes_of(container)) > 1, "the workers")
+    container, master = podman("inspect", f"{name}-web", "--format", "{{.Id}} {{.State.Pid}}").split()
+    until(lambda: nginx_workers(int(master)), "the workers")
     daemon.cli("stop", f"{name}/web")
     assert podman("inspect", f"{name}-web", "--format", "{{.State.ExitCode}}") == "0"
     assert processes_of(container) == []
@@ -245,12 +252,7 @@ def test_a_removed_pod_waits_for_those_left_behind(make_daemon: Callable[..., Da
     """A deleted manifest ends the pod as gracefully as a stop; nothing of it stays."""
     pod = Stopped(make_daemon(), name, out, LEAVES)
     pod.path.unlink()
-    until(
-        lambda: (
-            podman("pod", "exists", name, check=False) == "" and not podman("pod", "ps", "-q", "-f", f"name={name}")
-        ),
-        "the pod removed",
-    )
+    until(lambda: not podman("pod", "ps", "-q", "-f", f"name={name}"), "the pod removed")
     assert (out / "child").read_text() == "done\n"
     assert processes_of(pod.main[0]) == []
     assert cgroups_of_ours(pod.main[0]) == []
@@ -260,10 +262,11 @@ def test_a_daemon_killed_in_the_middle_of_a_stop_leaves_nothing_frozen(
     make_daemon: Callable[..., Daemon], name: str, out: Path
 ) -> None:
     """Without a daemon those left behind finish their work; with the next one the stop is finished."""
-    pod = Stopped(make_daemon(), name, out, LEAVES)
+    pod = Stopped(make_daemon(), name, out, LEAVES.replace("sleep 1;", "until [ -e /out/go ]; do sleep 0.1; done;"))
     pod.daemon.post(f"/v1/pods/{name}/containers/main/stop")
-    until((out / "told").exists, "those left behind signalled", every=0.01)
+    until((out / "told").exists, "those left behind signalled")
     pod.daemon.kill()
+    (out / "go").touch()
     until((out / "child").exists, "the child's handler done")
     until(lambda: not processes_of(pod.main[0]), "its processes gone")
     assert cgroups_of_ours(pod.main[0])

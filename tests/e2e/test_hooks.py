@@ -9,8 +9,8 @@ from podman import PodmanClient
 pytestmark = pytest.mark.podman
 
 SERVER = (
-    "mkdir -p /www; echo ok > /www/index.html; httpd -p 8080 -h /www;"
-    " trap 'echo term >> /shared/log; exit 0' TERM; while :; do sleep 0.2; done"
+    "trap 'echo term >> /shared/log; exit 0' TERM;"
+    " mkdir -p /www; echo ok > /www/index.html; httpd -p 8080 -h /www; while :; do sleep 0.2; done"
 )
 
 
@@ -76,7 +76,8 @@ def test_a_failed_hook_is_told_and_one_over_http_is_a_request(daemon: Daemon, na
     bad, good = f"{name}-bad", f"{name}-good"
     failing = {"postStart": shell("echo reason; exit 3"), "preStop": shell("exit 4")}
     daemon.write("bad.json", manifest(bad, str(shared), SERVER, failing))
-    asking = {"postStart": shell("sleep 0.1"), "preStop": {"httpGet": {"port": 8080, "path": "/not-there"}}}
+    serving = shell("until wget -q -O /dev/null http://localhost:8080/; do sleep 0.1; done")
+    asking = {"postStart": serving, "preStop": {"httpGet": {"port": 8080, "path": "/not-there"}}}
     daemon.write("good.json", manifest(good, str(shared), SERVER, asking))
     daemon.start()
     until(lambda: daemon.events(bad, "FailedPostStartHook"), "the failure told")

@@ -11,7 +11,7 @@ from e2e.harness import Daemon, pod_manifest, podman, until
 
 pytestmark = pytest.mark.podman
 
-FAST = "periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1"
+FAST = "periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1"
 IDLE = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 
 

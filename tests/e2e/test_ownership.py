@@ -44,6 +44,9 @@ def test_what_is_undone_by_hand_is_repaired(daemon: Daemon, witness: PodmanClien
     podman("pod", "rm", "-f", "-t", "0", pods["podrm"], check=False)
     wait_new(witness, pods["podrm"], before[pods["podrm"]][0], "the removed pod made anew")
     until(lambda: not anything(before, lives(witness, pods["podstop"]), pods["podstop"]), "the stopped pod restarted")
+    for kind in ("stopped", "removed"):
+        one = f"{pods[kind]}-one"
+        until(lambda kind=kind, one=one: lives(witness, pods[kind])[one] != before[one], f"the {kind} one back")
     for pod in pods.values():
         daemon.wait_pod(pod)
     after = lives(witness, *pods.values())
@@ -68,7 +71,7 @@ def anything(before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str
 def test_a_pause_by_hand_is_the_operators_wish(daemon: Daemon, witness: PodmanClient, name: str) -> None:
     """A paused container is shown, not probed and never killed, whatever its probes would say; unpaused it goes on."""
     port = free_port()
-    once = "initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 1"
+    once = "initialDelaySeconds: 1, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1"
     text = pod_manifest(name, containers={"clock": IDLE, "web": "exec httpd -f -p 80"}, port=port)
     text = text.replace("ports:", f'livenessProbe: {{exec: {{command: ["true"]}}, {once}}}\n    ports:')
     text += f"""\
@@ -111,6 +114,7 @@ spec:
 
     podman("pod", "pause", name)
     until(lambda: daemon.condition(name, "Paused") == "True", "the pause of the whole pod shown")
+    until(lambda: pending() == set(), "all probes suspended")
     relisted = daemon.metric("podsupd_last_relist_timestamp_seconds")
     until(lambda: daemon.metric("podsupd_last_relist_timestamp_seconds") >= relisted + 2, "two relists more")
     podman("pod", "unpause", name)
@@ -217,8 +221,8 @@ def test_a_name_that_a_stranger_has_is_left_alone(
     assert (now["Id"], now["State"]["StartedAt"]) == (alone["Id"], alone["State"]["StartedAt"])
     foreign("pod", "rm", "-f", "-t", "0", pod)
     foreign("rm", "-f", "-t", "0", f"{container}-one")
-    daemon.wait_pod(pod)
-    daemon.wait_pod(container)
+    daemon.wait_pod(pod, 90)
+    daemon.wait_pod(container, 90)
     assert witness.pods.get(pod).attrs["Labels"]["podsupd.io/pod"] == pod
     assert witness.containers.get(f"{container}-one").attrs["Config"]["Labels"]["podsupd.io/container"] == "one"
 
@@ -288,7 +292,7 @@ def test_one_directory_and_one_state_have_one_podsupd(
         second.config.write_text(second.config.read_text().replace(f'"{mine}"', f'"{same}"'))
         second.start(wait=False)
         assert second.process is not None
-        assert second.process.wait(20) == 1
+        assert second.process.wait(60) == 1
         said = second.tail()
         assert f"{words} {first.pid}" in said
         assert "cannot lock" in said
@@ -305,7 +309,7 @@ def test_a_lost_owner_id_is_asked_for_and_not_guessed(daemon: Daemon, witness: P
     (daemon.state / "owner.json").unlink()
     daemon.start(wait=False)
     assert daemon.process is not None
-    assert daemon.process.wait(20) == 1
+    assert daemon.process.wait(60) == 1
     said = daemon.tail()
     assert "cannot read the owner id" in said
     line = said.split("write ")[1].split(" into owner.json")[0]
@@ -343,5 +347,6 @@ def test_a_lost_state_directory_is_survived_by_a_word(daemon: Daemon, witness: P
     podman("kill", f"{name}-main")
     until(lambda: daemon.events(name, "Started"), "the restart")
     (daemon.manifests / "pod.yaml").unlink()
-    until(lambda: name not in [p.name for p in witness.pods.list()], "its removal")
+    until(lambda: daemon.get(f"/v1/pods/{name}").status == 404, "its removal, whose last step is that of its volumes")
+    assert name not in [p.name for p in witness.pods.list()]
     assert not podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/pod={name}").split()

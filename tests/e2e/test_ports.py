@@ -2,7 +2,6 @@
 
 import os
 import socket
-from typing import Any
 
 import pytest
 from e2e.harness import Daemon, free_port, pod_manifest, podman, until
@@ -15,11 +14,11 @@ POLITE = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 def refusal(daemon: Daemon, name: str) -> str:
     """Wait until the pod's container says why it does not run, and return that."""
 
-    def words() -> Any:
-        return daemon.container(name, "main")["state"].get("waiting", {}).get("message", "")
+    def words() -> str | None:
+        said = str(daemon.container(name, "main")["state"].get("waiting", {}).get("message", ""))
+        return said if "is held by" in said else None
 
-    until(lambda: "is held by" in words(), f"{name} refused; log {daemon.tail()}", 60)
-    return str(words())
+    return str(until(words, f"{name} refused", 60, tail=daemon.tail))
 
 
 def test_who_holds_a_taken_port_is_named(daemon: Daemon, name: str) -> None:

@@ -9,13 +9,15 @@ pytestmark = pytest.mark.podman
 
 # /flags is what the test steers by; a restart begins without a failure.
 SERVER = "mkdir -p /www; rm -f /fail; echo ok > /www/index.html; exec httpd -f -p 80 -h /www"
-FAST = "periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1"
+FAST = "periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1"
+# Not started before it serves: the liveness probe fails at the first refusal.
+STARTED = "test -e /started && wget -q -O /dev/null http://localhost/"
 
 
 def manifest(name: str, port: int) -> str:
     """Return a pod whose readiness, startup and policy probes the test decides by files in the container."""
     probes = f"""\
-    startupProbe: {{exec: {{command: [test, -e, /started]}}, {FAST.replace("Threshold: 1", "Threshold: 1000")}}}
+    startupProbe: {{exec: {{command: [sh, -c, "{STARTED}"]}}, {FAST.replace("Threshold: 1", "Threshold: 1000")}}}
     readinessProbe: {{httpGet: {{port: 80, path: /ready}}, {FAST}}}
     livenessProbe: {{tcpSocket: {{port: 80}}, {FAST}}}
 """
@@ -33,7 +35,7 @@ spec:
     from: Pod
     exec: {{container: web, command: [test, '!', -e, /fail]}}
     periodSeconds: 1
-    timeoutSeconds: 5
+    timeoutSeconds: 20
     failureThreshold: 1
     onFailure: {{restartContainer: web}}
 """

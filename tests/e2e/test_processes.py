@@ -38,6 +38,7 @@ def shared(daemon: Daemon, name: str) -> Daemon:
     daemon.write("pod.yaml", pod_manifest(name, containers=SCRIPTS) + NGINX)
     daemon.start()
     daemon.wait_pod(name)
+    until(lambda: settled(daemon, name), "everybody at work")
     return daemon
 
 
@@ -62,6 +63,18 @@ def processes(daemon: Daemon, pod: str) -> Json:
     assert answer.status == 200, answer.text
     found: Json = answer.json
     return found
+
+
+def settled(daemon: Daemon, pod: str) -> bool:
+    """Say whether every shell has set its traps and run its programs, and nginx has a worker."""
+    trapper = one(daemon, pod, " ".join(["sh", "-c", SCRIPTS["trapper"]]))
+    found = processes(daemon, pod)["processes"]
+    wanted = {*(f"sleep {number}" for number in range(9001, 9006)), "nginx: worker process"}
+    return (
+        wanted <= {" ".join(p["commandLine"]) for p in found}
+        and {"SIGTERM", "SIGUSR1"} <= set(trapper["signals"]["caught"])
+        and any(p["zombie"] for p in found)
+    )
 
 
 def one(daemon: Daemon, pod: str, command: str) -> Json:
@@ -93,7 +106,17 @@ def test_every_field_is_what_proc_and_podman_say(shared: Daemon, name: str) -> N
     """Each process is shown once, with the PIDs, parent, command, state, start and signals that the kernel tells."""
     podman("exec", "--detach", f"{name}-trapper", "sleep", "9007")
     until(lambda: one(shared, name, "sleep 9007"), "the exec")
-    until(lambda: any(p["zombie"] for p in processes(shared, name)["processes"]), "the zombie")
+
+    def compared() -> bool:
+        compare(shared, name)
+        return True
+
+    # What begins or ends between the two looks makes them differ, but not twice.
+    until(compared, "two looks that agree")
+
+
+def compare(shared: Daemon, name: str) -> None:
+    """Hold each process against what Podman and the kernel say of it."""
     # What sleeps a second at a time comes and goes; everything else is here to stay.
     found = {p["hostPID"]: p for p in processes(shared, name)["processes"] if p["commandLine"] != ["sleep", "1"]}
     # Not hpid: Podman 4.3 knows the host's PIDs of some of the pod's processes only. NSpid has them.
@@ -125,7 +148,6 @@ def test_who_is_who(shared: Daemon, name: str) -> None:
     """Containers, execs, guests from the host, orphans and zombies are told apart, and so is what each does."""
     podman("exec", "--detach", f"{name}-trapper", "sh", "-c", "sleep 9008; true")
     until(lambda: one(shared, name, "sleep 9008"), "the exec's child")
-    until(lambda: any(p["zombie"] for p in processes(shared, name)["processes"]), "the zombie")
     body = processes(shared, name)
     assert (body["sharedPIDNamespace"], body["omitted"]) == (True, 0)
     infra = body["processes"][0]
@@ -162,7 +184,6 @@ def test_who_is_who(shared: Daemon, name: str) -> None:
 
 def test_the_table_and_the_gauges(shared: Daemon, name: str) -> None:
     """The command draws the tree, -o json is the endpoint's document, and the gauges count what it shows."""
-    until(lambda: any(p["zombie"] for p in processes(shared, name)["processes"]), "the zombie")
     lines = shared.cli("ps", name).stdout.splitlines()
     assert lines[0].split() == ["PID", "HOST", "CONTAINER", "STATE", "SIGNALS", "COMMAND"]
     assert re.fullmatch(r"1 +\d+ +\(infra\) +sleeping +(?:ignored \S+; )?blocked .* /catatonit -P", lines[1])
@@ -185,10 +206,7 @@ def test_without_a_shared_namespace_each_container_has_its_own_tree(daemon: Daem
     daemon.wait_pod(name)
     podman("exec", "--detach", f"{name}-two", "sleep", "9030")
     until(lambda: one(daemon, name, "sleep 9030"), "the exec")
-    body = processes(daemon, name)
-    assert not body["sharedPIDNamespace"]
-    told = [(p["container"], p["origin"], p["depth"], " ".join(p["commandLine"])) for p in body["processes"]]
-    assert told == [
+    wanted = [
         (None, "infra", 0, "/catatonit -P"),
         ("one", "container", 0, "sleep 9020"),
         ("one", "container", 1, "sleep 9010"),
@@ -196,6 +214,15 @@ def test_without_a_shared_namespace_each_container_has_its_own_tree(daemon: Daem
         ("two", "container", 1, "sleep 9011"),
         ("two", "exec", 0, "sleep 9030"),
     ]
+
+    def whole() -> Json:
+        body = processes(daemon, name)
+        told = [(p["container"], p["origin"], p["depth"], " ".join(p["commandLine"])) for p in body["processes"]]
+        assert told == wanted
+        return body
+
+    body = until(whole, "every shell to have run its programs")
+    assert not body["sharedPIDNamespace"]
     roots = [p for p in body["processes"] if p["depth"] == 0 and p["origin"] != "exec"]
     assert [p["pid"] for p in roots] == [1, 1, 1]
     for process in body["processes"]:
@@ -210,10 +237,15 @@ def test_hostile_names_stay_in_their_place(daemon: Daemon, name: str) -> None:
     script = 'ln -s /bin/busybox "$1"; exec -a sh "$1" -c "sleep 9101; true" "$2" "$(printf "\\377\\n.")"'
     podman("exec", "-d", f"{name}-main", "sh", "-c", script, "x", "/\x1b[2J) Z (\nb", "\x1b[31m\x9b")
     until(lambda: one(daemon, name, "sleep 9101"), "the hostile exec")
-    found = processes(daemon, name)["processes"]
+
+    def asleep() -> list[Json]:
+        found: list[Json] = processes(daemon, name)["processes"]
+        assert {p["state"] for p in found} == {"sleeping"}
+        return found
+
+    found = until(asleep, "everybody to wait")
     hostile = next(p for p in found if p["origin"] == "exec" and p["depth"] == 0)
     assert hostile["command"] == "\x1b[2J) Z (\nb"
-    assert hostile["state"] == "sleeping"
     assert hostile["commandLine"] == ["sh", "-c", "sleep 9101; true", "\x1b[31m\x9b", "\\xff\n."]
     table = daemon.cli("ps", name).stdout
     assert len(table.splitlines()) == len(found) + 1

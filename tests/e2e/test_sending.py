@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.harness import Daemon, pod_manifest, podman, until
+from e2e.harness import Daemon, nginx_workers, pod_manifest, podman, until
 
 pytestmark = pytest.mark.podman
 
@@ -90,7 +90,7 @@ def test_each_process_does_something_else_with_a_signal(sent: Sent) -> None:
     assert sent.fates(report) == [(0, "main", "SIGUSR1", "handled")]
     (process,) = report["processes"]
     assert (process["hostPID"], process["command"], process["ended"]) == (first(f"{sent.name}-main"), "sh", None)
-    assert 0 < process["takenAfterSeconds"] < 5
+    assert 0 < process["takenAfterSeconds"] < 30
     assert report["traced"]
     assert process["pid"] in {p["pid"] for p in report["left"] if not p["new"]}
     records = sent.daemon.get(f"/v1/pods/{sent.name}/signals").json["items"]
@@ -206,8 +206,8 @@ def test_nginx_does_what_its_manual_says(daemon: Daemon, name: str) -> None:
     sent = Sent(daemon, name)
     master = first(f"{name}-web")
 
-    def workers() -> set[str]:
-        return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
+    def workers() -> set[int]:
+        return nginx_workers(master)
 
     old = until(workers, "nginx's workers")
     report = sent.ask("/web", "HUP")

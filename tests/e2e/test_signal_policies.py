@@ -14,9 +14,11 @@ pytestmark = pytest.mark.podman
 
 LOOP = "while :; do sleep 0.1; done"
 CONTAINERS = {
-    "web": f"trap 'echo hup' HUP; trap 'exit 0' QUIT; trap 'exit 7' USR2; {LOOP}",
+    "web": f"trap 'echo hup' HUP; trap 'exit 0' QUIT; trap 'exit 7' USR2; echo $$$$ > /up; {LOOP}",
     "log": f"trap 'echo rotated' USR1; {LOOP}",
 }
+# Ready with its traps set, in each life: a drill signals whatever is ready. ($$$$ is $$ to Kubernetes.)
+READY = "readinessProbe: {exec: {command: [sh, -c, '[ -d /proc/$(cat /up) ]']}, periodSeconds: 1, timeoutSeconds: 20}"
 POLICY = """---
 apiVersion: podsupd.io/v1
 kind: PodPolicy
@@ -37,7 +39,8 @@ class Ruled:
 
     def __init__(self, daemon: Daemon, name: str, *, traced: bool = True) -> None:
         self.daemon, self.name = daemon, name
-        daemon.write("pod.yaml", pod_manifest(name, containers=CONTAINERS) + POLICY.format(name=name))
+        text = pod_manifest(name, containers=CONTAINERS).replace("    command:", f"    {READY}\n    command:", 1)
+        daemon.write("pod.yaml", text + POLICY.format(name=name))
         daemon.start()
         self.up()
         until(lambda: daemon.metric("podsupd_signal_tracer_up") == traced, "the tracer")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.harness import Daemon, pod_manifest, podman, until
+from e2e.harness import Daemon, nginx_workers, pod_manifest, podman, until
 from podman import PodmanClient
 
 pytestmark = pytest.mark.podman
@@ -346,7 +346,7 @@ def test_nginx_quits_for_a_sibling_and_it_is_told_whole(daemon: Daemon, name: st
     daemon.wait_pod(name)
     until(lambda: daemon.metric("podsupd_signal_tracer_up") == 1, "the tracer")
     pid = json.loads(podman("inspect", f"{name}-web"))[0]["State"]["Pid"]
-    until(lambda: Path(f"/proc/{pid}/task/{pid}/children").read_text().split(), "nginx's workers")
+    until(lambda: nginx_workers(pid), "nginx's workers")
     number = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("NSpid")).split()[-1]
     podman("exec", f"{name}-client", "kill", "-QUIT", number)
 

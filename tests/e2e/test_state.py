@@ -72,7 +72,7 @@ def test_a_full_disk_stops_what_would_destroy_and_nothing_else(
     cramped.write("pod.yaml", pod_manifest(name, containers={"main": POLITE + " # new", "other": POLITE}))
     (cramped.manifests / "doomed.yaml").unlink()
     for pod in (name, f"{name}-doomed"):
-        until(lambda pod=pod: cramped.events(pod, "StateUnavailable"), f"{pod} waits for the disk", 20)
+        until(lambda pod=pod: cramped.events(pod, "StateUnavailable"), f"{pod} waits for the disk")
         assert "state.db can be written" in cramped.events(pod, "StateUnavailable")[0]["message"]
     answer = cramped.post(f"/v1/pods/{name}/stop")
     assert answer.status == 503, answer.text
@@ -83,8 +83,8 @@ def test_a_full_disk_stops_what_would_destroy_and_nothing_else(
     assert "No space left" in cramped.log.read_text() or "disk is full" in cramped.log.read_text()
     until(lambda: cramped.get("/readyz").status == 200, "a fresh look at Podman")
     filler.unlink()
-    until(lambda: attrs(witness, f"{name}-main")["Id"] != before["Id"], "the replacement, with room again", 20)
-    until(lambda: not witness.pods.exists(f"{name}-doomed"), "the removal, with room again", 20)
+    until(lambda: attrs(witness, f"{name}-main")["Id"] != before["Id"], "the replacement, with room again")
+    until(lambda: not witness.pods.exists(f"{name}-doomed"), "the removal, with room again")
 
 
 def test_damaged_databases_are_set_aside_and_said(daemon: Daemon, witness: PodmanClient, name: str) -> None:

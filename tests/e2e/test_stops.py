@@ -11,13 +11,13 @@ from podman import PodmanClient
 
 pytestmark = pytest.mark.podman
 
-GRACE_S = 60
+GRACE_S = 600
 DEAF = "trap '' TERM; while :; do sleep 1; done"
 POLITE = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 
 
 class Stopping:
-    """A pod whose container ``deaf`` is being stopped for a minute, and its sibling ``other``."""
+    """A pod whose container ``deaf`` is being stopped for ten minutes, and its sibling ``other``."""
 
     def __init__(self, daemon: Daemon, witness: PodmanClient, name: str) -> None:
         self.daemon, self.witness, self.name = daemon, witness, name
@@ -51,35 +51,35 @@ def stopping(daemon: Daemon, witness: PodmanClient, name: str) -> Stopping:
 
 
 def test_an_edit_during_a_long_stop_is_acted_on_at_once(stopping: Stopping) -> None:
-    """A changed sibling is replaced while the other container is still within its minute of grace."""
+    """A changed sibling is replaced while the other container is still within its ten minutes of grace."""
     stopping.daemon.write("pod.yaml", stopping.manifest(other=POLITE + " # changed"))
-    until(lambda: stopping.inspect("other")["Id"] != stopping.other["Id"], "the sibling made anew", 20)
-    until(lambda: stopping.inspect("other")["State"]["Running"], "the sibling running again", 20)
+    until(lambda: stopping.inspect("other")["Id"] != stopping.other["Id"], "the sibling made anew")
+    until(lambda: stopping.inspect("other")["State"]["Running"], "the sibling running again")
     stopping.assert_still_stopping()
 
 
 def test_a_siblings_death_during_a_long_stop_is_healed_at_once(stopping: Stopping) -> None:
     """A crash does not wait for somebody else's grace period."""
     os.kill(stopping.other["State"]["Pid"], signal.SIGKILL)
-    until(lambda: stopping.daemon.container(stopping.name, "other")["restartCount"] == 1, "the restart", 20)
-    until(lambda: stopping.inspect("other")["State"]["Running"], "the sibling running again", 20)
+    until(lambda: stopping.daemon.container(stopping.name, "other")["restartCount"] == 1, "the restart")
+    until(lambda: stopping.inspect("other")["State"]["Running"], "the sibling running again")
     stopping.assert_still_stopping()
 
 
 def test_a_delete_during_a_long_stop_is_acted_on_at_once(stopping: Stopping) -> None:
     """The sibling gets its SIGTERM when the file goes, and the pod is gone as soon as the last process is."""
     stopping.path.unlink()
-    until(lambda: stopping.inspect("other")["State"]["Status"] == "exited", "the sibling stopped", 20)
+    until(lambda: stopping.inspect("other")["State"]["Status"] == "exited", "the sibling stopped")
     stopping.assert_still_stopping()
     os.kill(stopping.deaf["State"]["Pid"], signal.SIGKILL)
-    until(lambda: not stopping.witness.pods.exists(stopping.name), "the pod removed", 20)
+    until(lambda: not stopping.witness.pods.exists(stopping.name), "the pod removed")
 
 
 def test_a_shorter_grace_counts_for_the_stop_that_is_under_way(stopping: Stopping) -> None:
     """Whoever waits for a stuck stop can cut it short by an edit."""
     began = time.monotonic()
     stopping.daemon.write("pod.yaml", stopping.manifest(grace=1))
-    until(lambda: stopping.inspect("deaf")["State"]["Status"] == "exited", "the deaf container killed", 20)
+    until(lambda: stopping.inspect("deaf")["State"]["Status"] == "exited", "the deaf container killed")
     assert stopping.inspect("deaf")["State"]["ExitCode"] == 128 + signal.SIGKILL
     assert time.monotonic() - began < GRACE_S / 2
     assert stopping.inspect("other")["State"]["StartedAt"] == stopping.other["State"]["StartedAt"]
@@ -93,7 +93,7 @@ def test_a_shorter_grace_counts_for_a_later_removal(daemon: Daemon, witness: Pod
     daemon.write("pod.yaml", pod_manifest(name, containers={"deaf": DEAF}, grace=1))
     until(lambda: daemon.pod(name)["spec"]["terminationGracePeriodSeconds"] == 1, "the edit taken over")
     path.unlink()
-    until(lambda: not witness.pods.exists(name), "the pod removed", 25)
+    until(lambda: not witness.pods.exists(name), "the pod removed")
 
 
 def test_a_stop_outlives_the_daemon(stopping: Stopping) -> None:
@@ -106,6 +106,6 @@ def test_a_stop_outlives_the_daemon(stopping: Stopping) -> None:
     stopping.assert_still_stopping()
     assert [e for e in stopping.daemon.events(stopping.name, "Killing") if e["id"] > began_us] == []
     stopping.daemon.write("pod.yaml", stopping.manifest(grace=1))
-    until(lambda: stopping.inspect("deaf")["State"]["Status"] == "exited", "the deaf container killed", 20)
+    until(lambda: stopping.inspect("deaf")["State"]["Status"] == "exited", "the deaf container killed")
     assert stopping.inspect("deaf")["State"]["ExitCode"] == 128 + signal.SIGKILL
     assert stopping.inspect("other")["State"]["StartedAt"] == stopping.other["State"]["StartedAt"]

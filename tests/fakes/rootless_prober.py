@@ -39,7 +39,7 @@ async def main() -> None:
     results = {}
     for name, handler in HANDLERS.items():
         vantage = Vantage.CONTAINER if isinstance(handler, ExecCommand) else Vantage.POD
-        timeout_s = 1.0 if name == "late" else 30.0
+        timeout_s = 3.0 if name == "late" else 30.0
         try:
             made = await prober.attempt(ProbeSpec("p", ProbeType.POLICY, vantage, handler, timeout_s=timeout_s), target)
         except ProbeUnrunnable as error:

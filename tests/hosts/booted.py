@@ -76,7 +76,8 @@ class Booted(Host):
 def _pid1(booter: int) -> int:
     """Wait for the host's PID 1: the booter's only child, once it is systemd and no longer a step on the way there."""
     children = Path(f"/proc/{booter}/task/{booter}/children")
-    for _ in range(200):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         for child in children.read_text().split():
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":

@@ -120,10 +120,11 @@ async def test_the_missions_pod_is_what_was_asked(runtime: LibpodRuntime, witnes
     assert by_name[f"{name}-nginx"].stop_signal == "SIGQUIT"
     assert by_name[f"{name}-client"].stop_signal == "SIGTERM"
     assert by_name[f"{name}-client"].pid == client["State"]["Pid"]
-    said = await runtime.exec(by_name[f"{name}-client"].id, ["sh", "-c", "hostname; ps"], 20)
-    assert said.output.split()[0] == name
+    serves = "until wget -q -O /dev/null http://127.0.0.1/; do sleep 0.1; done"
+    said = await runtime.exec(by_name[f"{name}-client"].id, ["sh", "-c", f"{serves}; hostname; ps"], 25)
     assert "nginx: master" in said.output
-    with contextlib.closing(socket.create_connection(("127.0.0.1", PORT), timeout=5)):
+    assert name in said.output.splitlines()
+    with contextlib.closing(socket.create_connection(("127.0.0.1", PORT), timeout=20)):
         pass
 
 
@@ -185,7 +186,7 @@ async def test_an_exec_that_times_out_is_killed(runtime: LibpodRuntime, name: st
     spec = ContainerSpec("a", f"{name}-a", BUSYBOX, command=("sleep", "1000"))
     seen = await bring_up(runtime, PodSpec(name, Source("/p.yaml"), (spec,)))
     (container,) = seen.containers
-    assert (await runtime.exec(container.id, ["sleep", "4711"], 0.5)).exit_code == 137
+    assert (await runtime.exec(container.id, ["sleep", "4711"], 2)).exit_code == 137
     async with asyncio.timeout(10):
         while "4711" in (await runtime.exec(container.id, ["ps"], 10)).output:
             await asyncio.sleep(0.05)

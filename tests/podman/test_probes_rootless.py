@@ -73,7 +73,7 @@ def test_a_users_own_pods_are_probed(user: User, target: ProbeTarget) -> None:
         "closed": "failed: cannot connect to localhost:81: connection refused",
         "exec": "successful: `cat /www/index.html` exited with 0: hello",
         "late": "failed: cannot run `sh -c 'echo soon; sleep 1000 & (setsid sleep 1000 &); sleep 1000'`: "
-        "timed out after 1 s: soon",
+        "timed out after 3 s: soon",
     }
     assert set(user.processes().values()) - before == set()
     assert not json.loads(user.run("podman", "inspect", "web-c"))[0]["ExecIDs"]

@@ -37,15 +37,15 @@ spec:
     image: docker.io/library/nginx:latest
     imagePullPolicy: IfNotPresent
     ports: [{{containerPort: 80, hostPort: {HOST_PORT}}}]
-    livenessProbe: {{httpGet: {{port: 80, path: /}}, periodSeconds: 1}}
-    readinessProbe: {{exec: {{command: [nginx, -t]}}, periodSeconds: 1, timeoutSeconds: 5}}
+    livenessProbe: {{httpGet: {{port: 80, path: /}}, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 20}}
+    readinessProbe: {{exec: {{command: [nginx, -t]}}, periodSeconds: 1, timeoutSeconds: 20}}
 ---
 apiVersion: podsupd.io/v1
 kind: PodPolicy
 metadata: {{name: {POD}}}
 spec:
   probes:
-  - {{name: host, from: Host, httpGet: {{port: {HOST_PORT}, path: /}}, periodSeconds: 1}}
+  - {{name: host, from: Host, httpGet: {{port: {HOST_PORT}, path: /}}, periodSeconds: 1, timeoutSeconds: 20}}
 """
 
 

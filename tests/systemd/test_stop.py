@@ -12,7 +12,7 @@ kind: Pod
 metadata: {name: leaves}
 spec:
   shareProcessNamespace: true
-  terminationGracePeriodSeconds: 30
+  terminationGracePeriodSeconds: 120
   volumes: [{name: out, hostPath: {path: /var/tmp/leaves, type: DirectoryOrCreate}}]
   containers:
   - name: main
@@ -23,14 +23,15 @@ spec:
     - sh
     - -c
     - |
-      sh -c 'trap "sleep 3; echo done > /out/child; exit 0" TERM; echo up > /out/up; while :; do sleep 0.1; done' &
+      sh -c 'trap "until test -e /out/go; do sleep 0.1; done; echo done > /out/child; exit 0" TERM
+        echo up > /out/up; while :; do sleep 0.1; done' &
       trap 'exit 3' TERM
       while :; do sleep 0.1; done
 """
 
 
 def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
-    """The unit's sandbox and systemd's hand on the cgroups, also while it reloads, leave the child its seconds."""
+    """The unit's sandbox and systemd's hand on the cgroups, also while it reloads, leave the child its time."""
     host.write("leaves.yaml", POD)
     try:
         host.until("the child is up", lambda: host.succeeds("test", "-e", "/var/tmp/leaves/up"))
@@ -48,6 +49,7 @@ def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
         host.run("systemctl", "daemon-reload")
         host.run("systemctl", "daemon-reexec")
         assert set(inside) & set(host.run("cat", f"{ours[0]}/cgroup.procs").split())
+        host.run("touch", "/var/tmp/leaves/go")
         host.until("the stop ended", lambda: "Stopped" in host.run("podsupd", "events", "leaves"))
         assert host.run("cat", "/var/tmp/leaves/child") == "done\n"
         assert host.inspect("leaves-main")[0]["State"]["ExitCode"] == 3

@@ -138,6 +138,7 @@ def example() -> PodStatus:
         last_good=False,
         stopped=False,
         actions=("start busybox-client",),
+        started_at=STARTED,
     )  # fmt: skip
 
 
