@@ -175,14 +175,15 @@ def _rows(found: Findings, crashes: int) -> list[Row]:
     rows += [
         Row(f"left behind: {what}", unit, samples([found.left.get(what, 0.0)]), limit=0) for what, unit in LEFT.items()
     ]
+    rows.append(
+        Row("checkpoints that the last life lacks to be judged", "", samples([max(0, JUDGED - len(life))]), limit=0)
+    )
     if not life:
         return rows
     for what, (unit, limit) in GROWTH.items():
         first, last = _ends([used[what] for used in life])
         rows.append(Row(f"{what} at the end of a life of {len(life)} checkpoints", unit, samples([last])))
-        rows.append(
-            Row(f"{what}: grown by", unit, samples([last - first]), limit=limit if len(life) >= JUDGED else None)
-        )
+        rows.append(Row(f"{what}: grown by", unit, samples([last - first]), limit=limit))
     rows.append(Row("history.db", "MB", samples([life[-1]["history"]]), limit=HISTORY_MB + 1.0))
     return rows
 
