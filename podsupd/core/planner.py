@@ -223,7 +223,7 @@ def _create(draft: Draft, want: PodSpec, intent: Intent, facts: Facts) -> Plan:
         return draft.plan(trouble.message)
     draft.actions.append(CreatePod(want, pod_digest(want), "it is missing"))
     # Named where an id is not known yet: what follows is carried out only when the creation succeeded.
-    made = ObservedPod(want.name, want.name, {}, "", None, ())
+    made = ObservedPod(want.name, want.name, {}, None, ())
     draft.memory = replace(draft.memory, ending_since=None)
     bringup.bring_up_all(draft, bringup.Stage(want, made, intent.stopped_containers), facts)
     return draft.plan("it is missing")

@@ -81,7 +81,7 @@ def inspect_of_line(line: Json, why: str) -> dict[str, Any]:
     half_removed = state(line.get("State") or "") is ContainerState.REMOVING
     return {
         "Id": line["Id"],
-        "Name": line["Name"],
+        "Name": line["Names"][0],
         "State": {"Status": "removing" if half_removed else "unknown", "Error": why},
         "Config": {"Labels": line.get("Labels") or {}},
     }
@@ -106,17 +106,11 @@ def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
         id=pod["Id"],
         name=pod["Name"],
         labels=pod.get("Labels") or {},
-        state=pod.get("State") or "",
         infra=None if infra is None else observed_container(infra),
         containers=tuple(sorted(map(observed_container, found.values()), key=lambda c: c.name)),
         shared_namespaces=frozenset(pod.get("SharedNamespaces") or ()),
         ip="" if infra is None else "".join(pod_ips(infra)[:1]),
     )
-
-
-def lines_of(pod: str, lines: Iterable[Json]) -> list[Json]:
-    """Return the lines of ``containers/json`` that are of the pod; libpod also takes a prefix of an id for a name."""
-    return [{**line, "Name": line["Names"][0]} for line in lines if line.get("PodName") == pod]
 
 
 def volumes_with(labels: Mapping[str, str], volumes: Iterable[Json]) -> list[str]:

@@ -99,7 +99,6 @@ class ObservedPod:
     id: str
     name: str
     labels: Mapping[str, str]
-    state: str
     infra: ObservedContainer | None
     containers: tuple[ObservedContainer, ...]
     shared_namespaces: frozenset[str] = frozenset()

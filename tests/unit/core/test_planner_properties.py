@@ -227,7 +227,7 @@ def test_never_touches_what_is_not_ours(story: list[tuple[str, int]]) -> None:
 @given(st.lists(happenings, max_size=10))
 def test_a_foreign_pod_is_never_planned_for(story: list[tuple[str, int]]) -> None:
     """Whatever is asked, a pod without our owner id gets no action."""
-    foreign = ObservedPod("x", "p", {}, "Running", None, ())
+    foreign = ObservedPod("x", "p", {}, None, ())
     world = World(seen=foreign)
     for kind, value in story:
         if kind == "vanish":

@@ -14,7 +14,7 @@ from podsupd.model.spec import ContainerSpec, PodSpec, Source
 
 POD = PodSpec("p", Source("/d/p.yaml"), (ContainerSpec("c", "p-c", "image", message_from_log=True),))
 DEAD = ObservedContainer("id", "p-c", ContainerState.EXITED, {OWNER_LABEL: "me", CONTAINER_LABEL: "c"}, exit_code=1)
-SEEN = ObservedPod("pod", "p", {OWNER_LABEL: "me"}, "Running", None, (DEAD,))
+SEEN = ObservedPod("pod", "p", {OWNER_LABEL: "me"}, None, (DEAD,))
 
 
 @dataclass
