@@ -1,11 +1,11 @@
 """libpod's JSON to the model, in the shapes of 4.x and 5.x."""
 
 import re
-import signal
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from podsupd.core import signal_words
 from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.observed import (
     ContainerState,
@@ -44,18 +44,10 @@ def state(text: str) -> ContainerState:
 
 def signal_name(value: int | str | None) -> str:
     """Return ``SIGQUIT`` for 3 (4.x), ``"3"``, ``"QUIT"`` or ``"SIGQUIT"`` (5.x); SIGTERM for none or unknown."""
-    if value is None:
+    try:
+        return signal_words.name(signal_words.parse(str(value)))
+    except ValueError:
         return "SIGTERM"
-    text = str(value).upper()
-    if text.isdigit():
-        number = int(text)
-        try:
-            return signal.Signals(number).name
-        except ValueError:
-            # Python names only the ends of the real-time signals.
-            in_range = signal.SIGRTMIN < number < signal.SIGRTMAX
-            return f"SIGRTMIN+{number - signal.SIGRTMIN}" if in_range else "SIGTERM"
-    return text if text.startswith("SIG") else f"SIG{text}" if text else "SIGTERM"
 
 
 def observed_container(doc: Json) -> ObservedContainer:
@@ -179,7 +171,6 @@ def runtime_info(doc: Json) -> RuntimeInfo:
     return RuntimeInfo(
         version=doc["version"]["Version"],
         rootless=bool(host["security"]["rootless"]),
-        cgroup_version=host.get("cgroupVersion") or "",
         cgroup_manager=host.get("cgroupManager") or "",
         oci_runtimes={oci["name"]: oci["path"]} if oci.get("name") and oci.get("path") else {},
     )

@@ -154,7 +154,6 @@ class RuntimeInfo:
 
     version: str
     rootless: bool
-    cgroup_version: str
     cgroup_manager: str
     oci_runtimes: Mapping[str, str] = field(default_factory=dict)
 
