@@ -151,7 +151,10 @@ class _Soak:
             return f"touched: {dict(set(now.items()) ^ set(self._untouched.items()))}"
         wanted = {pod: version.names for pod, version in in_force.items() if version}
         strangers = {world.foreign: ["c0"], world.alone: []}
-        left = left_behind(world.witness, world.daemon.volumes, self._ids, wanted | strangers)
+        try:
+            left = left_behind(world.witness, world.daemon.volumes, self._ids, wanted | strangers)
+        except LookupError as error:
+            return f"a container went while it was looked at: {error}"
         self._found.left = left
         more = {what: count for what, count in left.items() if count > 0}
         return f"left behind: {more}" if more else ""

@@ -95,7 +95,8 @@ class Before:
         assert probes(self.machine, "failed") == self.failed
         assert not [each for each in self.events() if each["reason"] == "Unhealthy"]
         assert lives(self.machine) == self.lives
-        assert all(self.machine.ready(name) for name in ("my-shared-pod", "tight"))
+        for name in ("my-shared-pod", "tight"):
+            self.machine.until(f"{name} is Ready", lambda name=name: self.machine.ready(name))  # type: ignore[misc]
         assert service(self.machine) == self.service
 
     def loops_on(self) -> None:
