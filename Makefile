@@ -27,9 +27,9 @@ images: ## have the example's images: pulled, or made here where there is no reg
 podman5: setup images ## every test that needs Podman, on Podman 5.4 in a Debian 13 of its own (some ten minutes)
 	@scripts/with-podman tests/hosts/on-podman5 -n 2 --dist loadscope $(or $(ARGS),tests/podman tests/e2e)
 
-vm: setup images ## sleep and power cuts, on machines of their own: QEMU, with KVM where it works (half an hour without)
+vm: setup images ## the corpus, clocks, sleep and power cuts, on machines of their own: QEMU, with KVM where it works (an hour or two without)
 	@scripts/setup --vm
-	@timeout 5400 scripts/with-podman $(VENV)/bin/pytest -p no:randomly $(or $(ARGS),tests/vm)
+	@timeout 10800 scripts/with-podman $(VENV)/bin/pytest -p no:randomly $(or $(ARGS),tests/vm)
 
 check: setup images lint ## everything that has to pass before a commit
 	@scripts/test

@@ -24,8 +24,8 @@ CALM_S = 180.0
 """How long all may take to be right again after the last accident of a dozen."""
 KILLS_PER_MINUTE = 0.6
 """Dozens, for each minute of the soak, in which the daemon may be ended; some two dozens fit into a minute."""
-WARM_UP = 3
-"""The first third of a life's checkpoints is left out: until then what is kept in memory fills up to its bounds."""
+WARM_UP = 2
+"""The first half of a life's checkpoints is left out: until then what is kept in memory fills up to its bounds."""
 COMPARED = 3
 """Checkpoints at each end of the rest, of which the median is compared."""
 JUDGED = 4 * COMPARED
@@ -151,7 +151,10 @@ class _Soak:
             return f"touched: {dict(set(now.items()) ^ set(self._untouched.items()))}"
         wanted = {pod: version.names for pod, version in in_force.items() if version}
         strangers = {world.foreign: ["c0"], world.alone: []}
-        left = left_behind(world.witness, world.daemon.volumes, self._ids, wanted | strangers)
+        try:
+            left = left_behind(world.witness, world.daemon.volumes, self._ids, wanted | strangers)
+        except LookupError as error:
+            return f"a container went while it was looked at: {error}"
         self._found.left = left
         more = {what: count for what, count in left.items() if count > 0}
         return f"left behind: {more}" if more else ""
@@ -175,14 +178,15 @@ def _rows(found: Findings, crashes: int) -> list[Row]:
     rows += [
         Row(f"left behind: {what}", unit, samples([found.left.get(what, 0.0)]), limit=0) for what, unit in LEFT.items()
     ]
+    rows.append(
+        Row("checkpoints that the last life lacks to be judged", "", samples([max(0, JUDGED - len(life))]), limit=0)
+    )
     if not life:
         return rows
     for what, (unit, limit) in GROWTH.items():
         first, last = _ends([used[what] for used in life])
         rows.append(Row(f"{what} at the end of a life of {len(life)} checkpoints", unit, samples([last])))
-        rows.append(
-            Row(f"{what}: grown by", unit, samples([last - first]), limit=limit if len(life) >= JUDGED else None)
-        )
+        rows.append(Row(f"{what}: grown by", unit, samples([last - first]), limit=limit))
     rows.append(Row("history.db", "MB", samples([life[-1]["history"]]), limit=HISTORY_MB + 1.0))
     return rows
 

@@ -8,7 +8,7 @@ from bench.process import status_mb
 from bench.soak.witness import Witness
 
 GROWTH: dict[str, tuple[str, float]] = {
-    "memory": ("MB", 4.0),
+    "memory": ("MB", 2.0),
     "descriptors": ("", 4.0),
     "threads": ("", 2.0),
     "children": ("", 0.0),

@@ -8,7 +8,7 @@ from typing import Any
 from podman import PodmanClient
 
 from bench.process import cgroup_number
-from bench.soak.files import CONFIG_KEY, SECOND, Version
+from bench.soak.files import CONFIG_KEY, SECOND, Member, Version
 
 MIB = 1024 * 1024
 
@@ -95,10 +95,19 @@ def differs(seen: SeenPod, version: Version, word: str) -> str:
         command = [*(found["Config"]["Entrypoint"] or "").split(), *found["Config"]["Cmd"]]
         if f"argument-{member.argument}" not in command:
             return f"{name} runs {command}, not argument-{member.argument}"
-        pid = found["State"]["Pid"]
+        if difference := _inside(name, member, found["State"]["Pid"], word):
+            return difference
+    return ""
+
+
+def _inside(name: str, member: Member, pid: int, word: str) -> str:
+    """Say what a container has otherwise than its version says, by the kernel's word; empty when it has all."""
+    try:
         limit = cgroup_number(pid, "memory", "memory.limit_in_bytes", "memory.max")
         if limit != member.memory_mib * MIB:
             return f"{name} may have {limit} bytes, not {member.memory_mib} MiB"
         if name == SECOND and (has := Path(f"/proc/{pid}/root/config/{CONFIG_KEY}").read_text()) != word:
             return f"the file in {name} says {has}, not {word}"
+    except (OSError, LookupError) as error:
+        return f"{name} ended while it was looked at: {error}"
     return ""

@@ -2,37 +2,49 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from podsupd.cli.plain import Format, machine
 from podsupd.core.desired import settle
 from podsupd.manifest import parse
-from podsupd.model.desired import Desired, DirectoryScan, FileStatus, ScannedFile
+from podsupd.model.desired import Desired, DesiredFile, DirectoryScan, FileStatus, ScannedFile
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def check(paths: Iterable[Path]) -> bool:
+def check(paths: Iterable[Path], form: Format) -> bool:
     """Print every error and warning of the files, and what they want from each other; True without an error."""
     files = tuple(_read(path) for path in dict.fromkeys(_expand(paths)))
-    good = True
-    for file in files:
-        if file.status is FileStatus.UNREADABLE:
-            good = False
-            sys.stdout.write(f"{file.message}\n")
     # The same judgement as the daemon's: a pod declared twice or a host port wanted twice shows only over all files.
-    readable = tuple(file for file in files if file.status is FileStatus.READ)
-    settled = settle(Desired(), DirectoryScan("", (1, 1), readable))
-    for judged in settled.files.values():
-        for problem in judged.errors:
-            good = False
+    judged = settle(Desired(), DirectoryScan("", (1, 1), files)).files.values()
+    good = not any(file.errors for file in judged)
+    if form is not Format.TABLE:
+        machine({"valid": good, "files": [_shape(file) for file in judged]}, form)
+        return good
+    for file in judged:
+        for problem in file.errors:
             sys.stdout.write(f"{problem}\n")
-        for problem in judged.warnings:
+        for problem in file.warnings:
             sys.stdout.write(f"warning: {problem}\n")
     if not files:
         sys.stdout.write("warning: no manifests (*.yaml, *.yml, *.json) there\n")
     elif good:
-        sys.stdout.write(f"ok: {_count(len(files), 'file')}, {_count(len(settled.pods), 'pod')}\n")
+        pods = sum(len(file.pods) for file in judged)
+        sys.stdout.write(f"ok: {_count(len(files), 'file')}, {_count(pods, 'pod')}\n")
     return good
+
+
+def _shape(file: DesiredFile) -> dict[str, Any]:
+    """Return a file as /v1/config has it."""
+    return {
+        "path": file.path,
+        "pods": [pod.name for pod in file.pods],
+        "objects": [{"kind": one.kind.value, "name": one.name} for one in file.objects],
+        "errors": [asdict(problem) for problem in file.errors],
+        "warnings": [asdict(problem) for problem in file.warnings],
+    }
 
 
 def _count(number: int, what: str) -> str:
@@ -54,9 +66,9 @@ def _read(path: Path) -> ScannedFile:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        message = f"{path}:0: cannot read the file: {error.strerror or error}"
+        message = f"cannot read the file: {error.strerror or error}"
         return ScannedFile(str(path), FileStatus.UNREADABLE, message=message)
     except UnicodeError as error:
-        message = f"{path}:0: cannot read the file: it is not UTF-8: {error}"
+        message = f"cannot read the file: it is not UTF-8: {error}"
         return ScannedFile(str(path), FileStatus.UNREADABLE, message=message)
     return ScannedFile(str(path), FileStatus.READ, text, parse(text, str(path)))

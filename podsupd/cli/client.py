@@ -92,10 +92,11 @@ class Client:
                 headers = {"Content-Type": "application/json"} if body is not None else {}
                 connection.request(method, target, None if body is None else json.dumps(body), headers)
                 response = connection.getresponse()
+                refusal = _detail(response) if response.status >= _ERROR_STATUS else ""
             except (OSError, http.client.HTTPException) as error:
                 raise NoDaemonError(self._why_not(error)) from error
-            if response.status >= _ERROR_STATUS:
-                raise RefusedError(_detail(response))
+            if refusal:
+                raise RefusedError(refusal)
             yield response
         finally:
             connection.close()

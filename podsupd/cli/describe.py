@@ -45,16 +45,12 @@ def _head(pod: Json) -> Table:
         "Why": own["why"],
         "Next": ", ".join(own["actions"]),
     }
-    return _pairs(pairs)
-
-
-def _pairs(pairs: dict[str, str], indent: int = 0) -> Table:
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     made.add_column(no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in pairs.items():
         if value:
-            made.add_row(Text(f"{' ' * indent}{name}:"), output.coloured(value))
+            made.add_row(Text(f"{name}:"), output.coloured(value))
     return made
 
 

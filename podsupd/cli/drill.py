@@ -15,13 +15,16 @@ EACH_S = 90.0
 """For one expectation besides its own time: the container is waited for until it is ready again."""
 
 
-def drill(client: Client, pod: str, form: Format, *, ask: Callable[..., bool] | None) -> bool:
-    """Run it once that is confirmed (ask None: it is) and show the results; False when something was not met."""
+def drill(client: Client, pod: str, form: Format, *, ask: Callable[[str], bool] | None) -> bool:
+    """Run it once that is confirmed (ask None: it is) and show the results; False when something was not met.
+
+    Of a pod that expects nothing nobody is asked: the daemon says that there is nothing to drill.
+    """
     path = pod_path(pod)
     expected = client.get(path)["podsupd"]["signals"]["expect"]
     if ask is not None and expected:
         sentences = "\n".join(f"  {rule['sentence']}" for rule in expected)
-        if not ask(f"These signals are sent to {pod} now:\n{sentences}\nGo on?", err=True):
+        if not ask(f"These signals are sent to {pod} now:\n{sentences}\nGo on?"):
             return False
     time_s = REQUEST_TIMEOUT_S + EACH_S + sum(rule["withinSeconds"] + EACH_S for rule in expected)
     report = client.post(f"{path}/drill", timeout_s=time_s)

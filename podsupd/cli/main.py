@@ -41,7 +41,6 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="What to print.")
 Target = Annotated[str, typer.Argument(metavar="POD[/CONTAINER]", autocompletion=completion.targets)]
 Pod = Annotated[str, typer.Argument(metavar="POD", autocompletion=completion.pods)]
 MaybePod = Annotated[str | None, typer.Argument(metavar="POD", autocompletion=completion.pods)]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Ask only; do not wait until it is done.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")]
 
 
@@ -115,11 +114,13 @@ def run(
 @_answers
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or directories of manifests.")],
+    *,
+    output: Output = Format.TABLE,
 ) -> bool:
     """Tell what is wrong in manifests, with file, line and path; needs no daemon."""
     from podsupd.cli import check as command  # noqa: PLC0415
 
-    return command.check(paths)
+    return command.check(paths, output)
 
 
 @app.command("manifest-fields", hidden=True)
@@ -203,52 +204,25 @@ def ps(pod: Pod, *, output: Output = Format.TABLE, socket: Socket = None) -> Non
     command.ps(Client(socket), pod, output)
 
 
-@app.command(rich_help_panel="Pods")
-@_answers
-def restart(
-    target: Target,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = 120,
-    output: Output = Format.TABLE,
-    socket: Socket = None,
-) -> bool:
-    """Stop gracefully and start again; a fresh start, without back-off."""
-    from podsupd.cli import changes  # noqa: PLC0415
+def _edit(verb: str, summary: str) -> None:
+    @app.command(verb, help=summary, rich_help_panel="Pods")
+    @_answers
+    def edit(
+        target: Target,
+        *,
+        no_wait: Annotated[bool, typer.Option("--no-wait", help="Ask only; do not wait until it is done.")] = False,
+        timeout: Timeout = 120,
+        output: Output = Format.TABLE,
+        socket: Socket = None,
+    ) -> bool:
+        from podsupd.cli import changes  # noqa: PLC0415
 
-    return changes.change(Client(socket), "restart", target, timeout, output, wait=not no_wait)
-
-
-@app.command(rich_help_panel="Pods")
-@_answers
-def stop(
-    target: Target,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = 120,
-    output: Output = Format.TABLE,
-    socket: Socket = None,
-) -> bool:
-    """Stop gracefully, and keep stopped until podsupd start."""
-    from podsupd.cli import changes  # noqa: PLC0415
-
-    return changes.change(Client(socket), "stop", target, timeout, output, wait=not no_wait)
+        return changes.change(Client(socket), verb, target, timeout, output, wait=not no_wait)
 
 
-@app.command(rich_help_panel="Pods")
-@_answers
-def start(
-    target: Target,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = 120,
-    output: Output = Format.TABLE,
-    socket: Socket = None,
-) -> bool:
-    """Start what podsupd stop has stopped."""
-    from podsupd.cli import changes  # noqa: PLC0415
-
-    return changes.change(Client(socket), "start", target, timeout, output, wait=not no_wait)
+_edit("restart", "Stop gracefully and start again; a fresh start, without back-off.")
+_edit("stop", "Stop gracefully, and keep stopped until podsupd start.")
+_edit("start", "Start what podsupd stop has stopped.")
 
 
 @app.command(rich_help_panel="Pods")
@@ -350,9 +324,12 @@ def drill(
     """Send the signals whose consequences a pod declares, on purpose; exit 1 unless all expectations are met."""
     from podsupd.cli import drill as command  # noqa: PLC0415
 
-    if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("a drill ends containers on purpose: give --yes where nobody can be asked")
-    return command.drill(Client(socket), pod, output, ask=None if yes else typer.confirm)
+    def confirmed(question: str) -> bool:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("a drill ends containers on purpose: give --yes where nobody can be asked")
+        return typer.confirm(question, err=True)
+
+    return command.drill(Client(socket), pod, output, ask=None if yes else confirmed)
 
 
 @app.command(rich_help_panel="Pods")

@@ -21,11 +21,10 @@ _BAD = frozenset(
 )
 
 
-def console(*, stderr: bool = False) -> Console:
+def console() -> Console:
     """Return a console for now's stdout: colour and wrapping on a terminal only; rich honours NO_COLOR itself."""
-    file = sys.stderr if stderr else sys.stdout
-    width = None if file.isatty() else _UNBOUNDED
-    return Console(file=file, width=width, highlight=False, emoji=False, markup=False, legacy_windows=False)
+    width = None if sys.stdout.isatty() else _UNBOUNDED
+    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False, legacy_windows=False)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Rows:

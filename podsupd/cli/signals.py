@@ -71,7 +71,7 @@ def _cells(record: Json) -> tuple[str, ...]:
 def _process(party: Json) -> str:
     where = party["container"] or "host"
     number = party["pid"] if party["container"] else party["host_pid"]
-    command = _plain(party["command"]) or "?"
+    command = output.printable(party["command"]) or "?"
     return f"{where}/{command}" + (f"[{number}]" if number is not None else "")
 
 
@@ -87,9 +87,9 @@ def _sender(record: Json) -> str:
         case "exec":
             return f"{_process(party)} (exec)"
         case "infra":
-            return f"infra/{_plain(party['command'])}"
+            return f"infra/{output.printable(party['command'])}"
         case _:
-            return f"{origin}/{_plain(party['command'])}" if party["command"] else origin
+            return f"{origin}/{output.printable(party['command'])}" if party["command"] else origin
 
 
 def _fate(record: Json) -> str:
@@ -113,8 +113,3 @@ def _consequences(items: Iterable[Json]) -> Iterable[str]:
         else:
             code = "" if item["exit_code"] is None else f" {item['exit_code']}"
             yield f"exit{code} after {after}"
-
-
-def _plain(name: str) -> str:
-    """A process may call itself anything: no control character of its name reaches a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in name)

@@ -4,11 +4,10 @@ A container's new life, its death and whether we brought it about, failures in a
 marks: lives that have to end and begin again (a failed probe, an operator's restart, a dead sandbox).
 """
 
-import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from podsupd.core import hooks, ladder, naming, stuck
+from podsupd.core import hooks, ladder, naming, signal_words, stuck
 from podsupd.core.backoff import crash_delay
 from podsupd.core.ladder import Climbed, Restart
 from podsupd.model.life import RestartMark
@@ -30,6 +29,7 @@ from podsupd.model.spec import PodSpec, ProbeType
 INFRA = ""  # the infra container's key among a pod's container memories
 KILLED_CODE = 137
 TOGETHER_S = 1.0  # the kernel ends a PID namespace within milliseconds; Podman writes the times a little apart
+OUT_OF_MEMORY = "OOMKilled"
 SANDBOX_REASON = "SandboxDied"
 SANDBOX_DIED = "ended with the pod's infra container"
 
@@ -46,16 +46,14 @@ class Books:
 
 def signal_name(exit_code: int) -> str | None:
     """Name the signal that an exit code above 128 stands for, None when it stands for none."""
-    try:
-        return signal.Signals(exit_code - 128).name if exit_code > 128 else None  # noqa: PLR2004  the shell's offset
-    except ValueError:
-        return None
+    number = exit_code - 128  # the shell's offset
+    return signal_words.name(number) if 0 < number <= signal_words.LAST else None
 
 
 def _describe_exit(container: ObservedContainer, *, out_of_memory: bool) -> tuple[str, str]:
     """Give Kubernetes' reason and a sentence for a death."""
     if out_of_memory:
-        return "OOMKilled", "killed by the kernel: out of memory"
+        return OUT_OF_MEMORY, "killed by the kernel: out of memory"
     name = signal_name(container.exit_code)
     if container.exit_code == 0:
         return "Completed", "exited with code 0"
@@ -100,6 +98,7 @@ def _bury(
     by_us = stop is not None
     # An operator who tries a signal out (a drill) says nothing of the container's health; who sends one does as a kill.
     drilled = cause is not None and cause.purpose == Purpose.DRILL and not by_us
+    wanted = drilled or (cause is not None and cause.purpose == Purpose.SIGNAL)
     counts = mark.counts if mark and by_us else not by_us and not drilled
     if by_us and stop is not None:
         message = f"{message}; podsupd: {stop.why}"
@@ -137,17 +136,21 @@ def _bury(
         mark=None,
         recreate=recreate,
     )
+    return buried, _obituary(pod, name, death, by_us=by_us, wanted=wanted)
+
+
+def _obituary(pod: str, name: str, death: Death, *, by_us: bool, wanted: bool) -> Note | None:
+    """Tell of a death. by_us: a stop brought it about; wanted: an operator's signal did."""
     if name == INFRA:
-        return buried, None if by_us else Note("Warning", "SandboxDied", f"the pod's infra container {message}")
+        return None if by_us else Note("Warning", SANDBOX_REASON, f"the pod's infra container {death.message}")
     if by_us:
-        return buried, Note("Normal", "Stopped", f"container {name} {message}", name)
-    wanted = cause is not None and cause.purpose in {Purpose.SIGNAL, Purpose.DRILL}
-    kind = "Normal" if container.exit_code == 0 or wanted else "Warning"
+        return Note("Normal", "Stopped", f"container {name} {death.message}", name)
     hint = ""
     by_hand = death.sender_origin in {"", "host", "podman", "unknown"}
-    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and not out_of_memory:
+    if death.signal in {"SIGKILL", "SIGTERM"} and by_hand and death.reason != OUT_OF_MEMORY:
         hint = f"; if that was you, `podsupd stop {pod}/{name}` makes it last"
-    return buried, Note(kind, "Died", f"container {name} {message}{hint}", name)
+    kind = "Normal" if death.exit_code == 0 or wanted else "Warning"
+    return Note(kind, "Died", f"container {name} {death.message}{hint}", name)
 
 
 def _greet(container: ObservedContainer, memory: ContainerMemory, now: Now) -> ContainerMemory:

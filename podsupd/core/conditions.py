@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from podsupd.core import (
     containers,
+    dating,
     dependencies,
     ending,
     freshness,
@@ -180,7 +181,7 @@ def _container(
         state=state,
         reason=reason,
         message=message,
-        started_at=seen.started_epoch if seen else 0.0,
+        started_at=_started(view, name, seen, now),
         last_death=memory.last_death,
         paused=seen is not None and seen.state is ContainerState.PAUSED,
         backoff_s=max(0.0, memory.not_before - now.boottime) if same_boot else 0.0,
@@ -341,7 +342,15 @@ def derive(view: PodView, now: Now) -> PodStatus:
         stopped=view.intent.stopped,
         actions=tuple(describe(a) for a in view.plan.actions) if view.plan else (),
         init_containers=before,
+        started_at=_started(view, INFRA, view.seen.infra if view.seen else None, now),
     )
+
+
+def _started(view: PodView, name: str, container: ObservedContainer | None, now: Now) -> float:
+    """Return when a container was started, 0 for never; what is stale is shown as it was, and so is its clock."""
+    if container is None or view.stale:
+        return container.started_epoch if container else 0.0
+    return dating.started(container, view.memory.containers.get(name, ContainerMemory()), now, view.wall)
 
 
 def _why(view: PodView, lasting: tuple[ContainerStatus, ...]) -> str:

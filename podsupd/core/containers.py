@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from podsupd.core import hooks, references, stopping, stuck, whole
 from podsupd.core.accounting import SANDBOX_REASON
 from podsupd.core.backoff import crash_delay
-from podsupd.core.digest import changed_fields, container_digest, resources_of
-from podsupd.core.limits import difference, limits_of, same
+from podsupd.core.digest import changed_fields, container_digest
+from podsupd.core.limits import update_due
 from podsupd.core.naming import by_name, shares_pids
 from podsupd.core.stopping import Rule
 from podsupd.model.life import Trouble
@@ -59,8 +59,8 @@ class Decision:
     notes: tuple[Note, ...] = ()
 
 
-def _until_recorded(container: ObservedContainer, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
-    """The process is gone (a pidfd said so) but Podman has not recorded its exit yet: look again very soon."""
+def until_recorded(container: ObservedContainer, memory: ContainerMemory, facts: Facts, now: Now) -> Decision | None:
+    """Return the wait for Podman, which has not recorded the exit of a process that is gone (a pidfd said so)."""
     noticed = facts.gone.get(container.id)
     if noticed is None or not container.state.alive:
         return None
@@ -171,7 +171,7 @@ def take_down(
     leftovers = _finish(container, memory, why, rule, facts, now)
     if leftovers:
         return leftovers
-    held = unstuck(container, memory, why, facts, now) or _until_recorded(container, memory, facts, now)
+    held = unstuck(container, memory, why, facts, now) or until_recorded(container, memory, facts, now)
     if held:
         return held
     name = container.label(CONTAINER_LABEL)
@@ -382,7 +382,7 @@ def bring_up(
     leftovers = _finish(container, mine, "it left processes behind", rule, facts, now)
     if leftovers:
         return leftovers
-    held = unstuck(container, mine, "it is stuck", facts, now) or _until_recorded(container, mine, facts, now)
+    held = unstuck(container, mine, "it is stuck", facts, now) or until_recorded(container, mine, facts, now)
     if held:
         return held
     changed = differs(pod, spec, container) or _readdressed(seen, container)
@@ -404,27 +404,6 @@ def bring_up(
     if container.state.dead and not restarts(pod, spec, container, mine):
         return Decision(mine)
     return _start(pod, spec, container, memory, now)
-
-
-def _limits(
-    pod: PodSpec, spec: ContainerSpec, container: ObservedContainer, mine: ContainerMemory, facts: Facts
-) -> UpdateContainer | None:
-    """Return the update that gives a container its limits: it is started with those of its creation.
-
-    Once a life, and again when somebody changed them by hand.
-    """
-    mark = resources_of(container_digest(pod, spec))
-    had = resources_of(container.label(DIGEST_LABEL))
-    if mine.limited and mine.limited[0] == container.incarnation:
-        had = mine.limited[1]
-    changed, want = facts.limits.get(container.id), limits_of(spec.resources)
-    if had != mark:
-        why = "changed: resources"
-    elif changed is not None and not same(want, changed):
-        why = f"its limits were changed by hand: {difference(want, changed)}"
-    else:
-        return None
-    return UpdateContainer(container.id, spec.name, spec.resources, container.pid, mark, why)
 
 
 def _go_on(
@@ -449,7 +428,7 @@ def _go_on(
         action, wake_at = hook
         waiting = ("PostStartHook", "its postStart hook runs")
         return Decision(mine, (action,) if action else (), waiting, wake_at)
-    update = _limits(pod, spec, container, mine, facts)
+    update = update_due(pod, spec, container, mine, facts)
     if update and container.state is ContainerState.RUNNING:
         return Decision(mine, (update,), ("Updating", update.why))
     if container.state is ContainerState.STOPPING:

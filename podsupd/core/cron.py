@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from podsupd.core.stamps import stamp
 from podsupd.model.life import CronRun
 from podsupd.model.observed import ObservedPod
 from podsupd.model.plan import Facts, Intent, Note, Now, PodMemory
@@ -53,7 +54,7 @@ def _times(cron: CronSpec, start: float, *, reverse: bool) -> Iterator[float]:
 
 def shown(time: float) -> str:
     """Render a time of a schedule."""
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
+    return stamp(time, "minutes")
 
 
 def observe(want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Facts, memory: PodMemory, now: Now) -> Turn:

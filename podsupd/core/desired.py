@@ -198,6 +198,8 @@ class _Choice:
         self._taken: dict[str, ParsedFile] = {}
         self._errors: dict[str, tuple[Problem, ...]] = {}
         self._missing: dict[str, dict[str, int]] = {}
+        self.claimed: frozenset[str] = frozenset()
+        """Labels of what all files that are there declare; known when the choice is made."""
 
     def run(self) -> None:
         """Take every good file, then put back one after the other whatever cannot be taken beside the rest."""
@@ -215,6 +217,7 @@ class _Choice:
         # Clashes first: a file that cannot be taken anyway is said to be wrong, not to be waited for.
         while self._put_back_clashing() or self._put_back_circling() or self._put_back_vanishing():
             pass
+        self.claimed = frozenset(_label(one) for path in self._files for one in self._in_force(path))
 
     def _frozen(self, path: str, parsed: ParsedFile) -> tuple[Problem, ...]:
         """Refuse to change what says of itself that it does not change."""
@@ -234,11 +237,6 @@ class _Choice:
         put_back = ((path, file.parsed) for path, file in self._files.items() if path not in self._taken)
         declaring = (path for path, said in put_back if any(_label(o) in wanted for o in said.declared))
         return self._busy or next(declaring, "")
-
-    @property
-    def claimed(self) -> frozenset[str]:
-        """Labels of what all files that are there declare."""
-        return frozenset(_label(one) for path in self._files for one in self._in_force(path))
 
     def present(self, file: ScannedFile) -> DesiredFile:
         """Return what is in force for a file that is there."""
@@ -332,7 +330,6 @@ class _Choice:
     def _claims(self) -> dict[str, list[_Claim]]:
         claims: defaultdict[str, list[_Claim]] = defaultdict(list)
         claimants = Counter(_label(one) for path in self._files for one in self._in_force(path))
-        claimed = self.claimed
         for path in self._files:
             for one in self._in_force(path):
                 for key, address, at in _wants(one):
@@ -343,7 +340,7 @@ class _Choice:
                     claims[key].append(_Claim(rank, path, one, key, at, address))
         for path, file in self._previous.files.items():
             for one in file.declared:
-                if path not in self._files and _label(one) not in claimed:
+                if path not in self._files and _label(one) not in claimants:
                     for key, address, at in _wants(one):
                         claims[key].append(_Claim(_ABSENT, path, one, key, at, address))
         return claims

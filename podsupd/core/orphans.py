@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from podsupd.core.desired import SCANS_TO_REMOVE
 from podsupd.model.desired import Desired
-
-SCANS_NEEDED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def judge(desired: Desired, orphans: Mapping[str, str], released: frozenset[str]
             kept[pod] = f"the directory cannot be read: {desired.error}"
         elif gone_together:
             kept[pod] = f"all files are gone: `podsupd prune --confirm` removes the pods of {len(files)} files"
-        elif desired.scans < SCANS_NEEDED:
+        elif desired.scans < SCANS_TO_REMOVE:
             kept[pod] = "its file is missing; removed when a second scan confirms that"
         else:
             remove.add(pod)

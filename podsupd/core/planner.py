@@ -22,6 +22,7 @@ from podsupd.core import (
 )
 from podsupd.core.accounting import INFRA, account
 from podsupd.core.containers import LOOK_AGAIN_S
+from podsupd.core.dating import redated
 from podsupd.core.digest import pod_digest
 from podsupd.core.draft import AS_DESIRED, Draft
 from podsupd.core.sleeping import carried_over
@@ -35,7 +36,6 @@ from podsupd.model.observed import (
     ObservedPod,
 )
 from podsupd.model.plan import (
-    ContainerMemory,
     CreatePod,
     Facts,
     Intent,
@@ -65,7 +65,7 @@ def plan(
             return Plan((), None, memory, "not ours", gone=True)
         conflict = _conflict(want, seen)
         return Plan((), now.boottime + RESYNC_S, memory, conflict, conflict=conflict)
-    memory = carried_over(memory, now)
+    memory = redated(carried_over(memory, now), now, facts.wall)
     turn = cron.observe(want, intent, seen, facts, memory, now) if want else cron.Turn(memory)
     memory = turn.memory
     look = freshness.observe(want, intent, seen, facts, memory, now) if want else freshness.Look(memory)
@@ -79,27 +79,27 @@ def plan(
     if _orphaned(draft, seen, facts):
         return draft.plan("ends what a container left behind that was removed by hand")
     if want is not None:
-        _observe_end(draft, want, seen, facts, now)
+        _observe_end(draft, want, seen, facts)
     draft.actions += (*books.calls, *look.actions)
     draft.notes += (*turn.notes, *look.notes)
     for wake_at in (books.wake_at, look.wake_at, turn.wake_at):
         draft.wake(wake_at)
     if want is None:
-        return _remove(draft, seen, facts, now)
+        return _remove(draft, seen, facts)
     if draft.memory.cron and draft.memory.cron.fresh and seen is not None:
-        return _clear(draft, seen, "its next run begins", facts, now, with_volumes=True)
+        return _clear(draft, seen, "its next run begins", facts, with_volumes=True)
     if draft.memory.cron and draft.memory.cron.run is None and seen is None:
         return draft.plan(turn.coming)
     if draft.memory.done:
         draft.why = turn.coming
-    return _decide(draft, want, intent, seen, facts, now)
+    return _decide(draft, want, intent, seen, facts)
 
 
-def _decide(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Facts, now: Now) -> Plan:
+def _decide(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod | None, facts: Facts) -> Plan:
     """Choose what is to be done with a pod that is wanted."""
     over = ending.remove_at(want, draft.memory)
-    if over is not None and now.boottime >= over and seen is not None:
-        return _clear(draft, seen, "its job is done", facts, now, with_volumes=True)
+    if over is not None and draft.now.boottime >= over and seen is not None:
+        return _clear(draft, seen, "its job is done", facts, with_volumes=True)
     draft.wake(over if seen is not None else None)
     if draft.memory.done is not None and not (intent.stopped and seen):
         why = "its job is done"
@@ -107,18 +107,18 @@ def _decide(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod | Non
             teardown.take_down_all(draft, want, seen, why, facts)
         return draft.plan(why)
     if seen is None:
-        return _create(draft, want, intent, facts, now)
+        return _create(draft, want, intent, facts)
     images = whole.made_of(seen, facts.owner, draft.memory)
     replaced = whole.replaced(want, seen, images) or _infra_stuck(draft, seen, facts)
     if replaced:
-        return _replace(draft, want, intent, seen, replaced, facts, now)
+        return _replace(draft, want, intent, seen, replaced, facts)
     if intent.stopped:
-        return _stop(draft, want, seen, facts, now)
+        return _stop(draft, want, seen, facts)
     if ending.expired(want, draft.memory):
         why = f"active for longer than activeDeadlineSeconds ({want.active_deadline_s:g} s)"
         teardown.take_down_all(draft, want, seen, why, facts)
         return draft.plan(why)
-    return _run(draft, want, intent.stopped_containers, seen, facts, now)
+    return _run(draft, want, intent.stopped_containers, seen, facts)
 
 
 def _prepare_update(draft: Draft, choice: rollout.Choice, facts: Facts) -> None:
@@ -133,11 +133,11 @@ def _prepare_update(draft: Draft, choice: rollout.Choice, facts: Facts) -> None:
         draft.wake(draft.now.boottime + RESYNC_S)
 
 
-def _observe_end(draft: Draft, want: PodSpec, seen: ObservedPod | None, facts: Facts, now: Now) -> None:
+def _observe_end(draft: Draft, want: PodSpec, seen: ObservedPod | None, facts: Facts) -> None:
     """Note that the pod's time is over, or its work done."""
     memory = replace(draft.memory, containers=draft.memories)
-    memory, late = ending.observe_deadline(want, seen, memory, now)
-    draft.memory, done = ending.observe_job(want, seen, facts, memory, now)
+    memory, late = ending.observe_deadline(want, seen, memory, draft.now)
+    draft.memory, done = ending.observe_job(want, seen, facts, memory, draft.now)
     draft.notes += [*late, *done]
     draft.wake(ending.expires_at(want, draft.memory))
 
@@ -164,23 +164,23 @@ def _orphaned(draft: Draft, seen: ObservedPod | None, facts: Facts) -> bool:
     return bool(draft.actions)
 
 
-def _strangers_in_the_way(draft: Draft, seen: ObservedPod, facts: Facts, now: Now, verb: str) -> Plan | None:
+def _strangers_in_the_way(draft: Draft, seen: ObservedPod, facts: Facts) -> Plan | None:
     strangers = naming.strangers(seen, facts.owner)
     if not strangers:
         return None
     names = ", ".join(c.name for c in strangers)
-    draft.wake(now.boottime + RESYNC_S)
+    draft.wake(draft.now.boottime + RESYNC_S)
     conflict = (
-        f"cannot {verb} pod {seen.name}: it holds containers that podsupd did not make: {names}; remove them first"
+        f"cannot remove pod {seen.name}: it holds containers that podsupd did not make: {names}; remove them first"
     )
     return draft.plan(conflict, conflict=conflict)
 
 
-def _remove(draft: Draft, seen: ObservedPod | None, facts: Facts, now: Now) -> Plan:
+def _remove(draft: Draft, seen: ObservedPod | None, facts: Facts) -> Plan:
     if seen is None:
         return draft.plan("removed", gone=True)
     why = "its manifest is gone"
-    return _clear(draft, seen, why, facts, now, with_volumes=True)
+    return _clear(draft, seen, why, facts, with_volumes=True)
 
 
 def _clear(
@@ -188,43 +188,42 @@ def _clear(
     seen: ObservedPod,
     why: str,
     facts: Facts,
-    now: Now,
     *,
     with_volumes: bool,
 ) -> Plan:
     """Stop every container of ours and, when all are dead, remove the pod."""
-    stuck = _strangers_in_the_way(draft, seen, facts, now, "remove")
-    if stuck:
-        return stuck
+    strangers = _strangers_in_the_way(draft, seen, facts)
+    if strangers:
+        return strangers
     if teardown.take_down_all(draft, None, seen, why, facts):
         return draft.plan(why)
-    trouble = troubles.active(draft.memory.troubles, INFRA, now)
+    trouble = troubles.active(draft.memory.troubles, INFRA, draft.now)
     if trouble:
         draft.waiting[INFRA] = ("RemovePodError", trouble.message)
         draft.wake(trouble.retry_at)
     elif not facts.durable:
         draft.waiting[INFRA] = ("StateUnavailable", f"{why}: waits until state.db can be written")
-        draft.wake(now.boottime + containers.DURABLE_LOOK_AGAIN_S)
+        draft.wake(draft.now.boottime + containers.DURABLE_LOOK_AGAIN_S)
     else:
         draft.actions.append(RemovePod(seen.id, with_volumes, why))
     return draft.plan(why)
 
 
-def _create(draft: Draft, want: PodSpec, intent: Intent, facts: Facts, now: Now) -> Plan:
+def _create(draft: Draft, want: PodSpec, intent: Intent, facts: Facts) -> Plan:
     if intent.stopped:
         return draft.plan("stopped by an operator")
     waits = dependencies.waits(want, facts)
     if waits:
         bringup.prepare(draft, want, facts)
-        return _wait(draft, waits, now)
-    trouble = troubles.active(draft.memory.troubles, INFRA, now)
+        return _wait(draft, waits)
+    trouble = troubles.active(draft.memory.troubles, INFRA, draft.now)
     if trouble:
         draft.waiting[INFRA] = ("CreatePodError", trouble.message)
         draft.wake(trouble.retry_at)
         return draft.plan(trouble.message)
     draft.actions.append(CreatePod(want, pod_digest(want), "it is missing"))
     # Named where an id is not known yet: what follows is carried out only when the creation succeeded.
-    made = ObservedPod(want.name, want.name, {}, "", None, ())
+    made = ObservedPod(want.name, want.name, {}, None, ())
     draft.memory = replace(draft.memory, ending_since=None)
     bringup.bring_up_all(draft, bringup.Stage(want, made, intent.stopped_containers), facts)
     return draft.plan("it is missing")
@@ -244,7 +243,7 @@ def _infra_stuck(draft: Draft, seen: ObservedPod, facts: Facts) -> str:
     return stuck.words(infra, memory.stuck, facts)
 
 
-def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts, now: Now) -> Plan:
+def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why: str, facts: Facts) -> Plan:
     """Make a changed pod anew, once all its images and the pods that it needs are here."""
     if not intent.stopped:
         if not bringup.prepare(draft, want, facts):
@@ -255,60 +254,54 @@ def _replace(draft: Draft, want: PodSpec, intent: Intent, seen: ObservedPod, why
             return draft.plan(f"{why}; waits before anything stops: {needs[0]}")
         waits = dependencies.waits(want, facts)
         if waits:
-            return _wait(draft, (waits[0], f"{why}; {waits[1]} before anything stops"), now)
-    return _clear(draft, seen, why, facts, now, with_volumes=False)
+            return _wait(draft, (waits[0], f"{why}; {waits[1]} before anything stops"))
+    return _clear(draft, seen, why, facts, with_volumes=False)
 
 
-def _wait(draft: Draft, waits: tuple[str, str], now: Now) -> Plan:
+def _wait(draft: Draft, waits: tuple[str, str]) -> Plan:
     """Wait for other pods: whoever sees them change has us look again, and a timer in case that nobody does."""
     draft.waiting[INFRA] = waits
-    draft.wake(now.boottime + RESYNC_S)
+    draft.wake(draft.now.boottime + RESYNC_S)
     return draft.plan(waits[1])
 
 
-def _stop(draft: Draft, want: PodSpec, seen: ObservedPod, facts: Facts, now: Now) -> Plan:
+def _stop(draft: Draft, want: PodSpec, seen: ObservedPod, facts: Facts) -> Plan:
     """Stop all containers, then the infra container: the ports are free, the containers are kept."""
     why = "stopped by an operator"
     busy = teardown.take_down_all(draft, want, seen, why, facts)
     strangers = [c for c in naming.strangers(seen, facts.owner) if c.state.alive]
     if not busy and not strangers and seen.infra is not None and seen.infra.state.alive:
-        memory = draft.memories.get(INFRA, ContainerMemory())
+        memory = draft.of(INFRA)
         infra_rule = Rule(want.grace_s, MAIN_ONLY)
-        draft.take(INFRA, containers.take_down(seen.infra, memory, why, infra_rule, facts, now, remove=False))
+        draft.take(INFRA, containers.take_down(seen.infra, memory, why, infra_rule, facts, draft.now, remove=False))
     return draft.plan(why)
 
 
-def _start_infra(
-    draft: Draft, want: PodSpec, seen: ObservedPod, infra: ObservedContainer, facts: Facts, now: Now
-) -> bool:
+def _start_infra(draft: Draft, want: PodSpec, seen: ObservedPod, infra: ObservedContainer, facts: Facts) -> bool:
     """Have the infra container started; say whether containers may be started after it in the same plan."""
-    held = containers.unstuck(infra, draft.of(INFRA), "the pod's infra container is stuck", facts, now)
+    memory = draft.of(INFRA)
+    held = containers.unstuck(infra, memory, "the pod's infra container is stuck", facts, draft.now)
+    held = held or containers.until_recorded(infra, memory, facts, draft.now)
     if held:
         draft.take(INFRA, held)
-        return False
-    noticed = facts.gone.get(infra.id)
-    if infra.state.alive and noticed is not None:
-        draft.waiting[INFRA] = ("Exiting", "the infra container's process is gone, Podman records it")
-        draft.wake(now.boottime + min(max(containers.GONE_FIRST_S, (now.boottime - noticed) / 2), LOOK_AGAIN_S))
         return False
     if naming.infra_running(seen):
         return True
     if infra.state in {ContainerState.REMOVING, ContainerState.UNKNOWN, ContainerState.STOPPING}:
         draft.waiting[INFRA] = ("Exiting", f"the infra container is {infra.state}")
-        draft.wake(now.boottime + LOOK_AGAIN_S)
+        draft.wake(draft.now.boottime + LOOK_AGAIN_S)
         return False
     waits = dependencies.waits(want, facts)
     if waits:
         draft.waiting[INFRA] = waits
-        draft.wake(now.boottime + RESYNC_S)
+        draft.wake(draft.now.boottime + RESYNC_S)
         return False
-    trouble = troubles.active(draft.memory.troubles, INFRA, now)
+    trouble = troubles.active(draft.memory.troubles, INFRA, draft.now)
     if trouble:
         draft.waiting[INFRA] = ("StartPodError", trouble.message)
         draft.wake(trouble.retry_at)
         return False
-    memory = draft.memories.get(INFRA, ContainerMemory())
-    if memory.not_before > now.boottime:
+    if memory.not_before > draft.now.boottime:
         draft.waiting[INFRA] = ("CrashLoopBackOff", f"the infra container: {memory.failures} failures in a row")
         draft.wake(memory.not_before)
         return False
@@ -317,11 +310,11 @@ def _start_infra(
     return True
 
 
-def _run(draft: Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod, facts: Facts, now: Now) -> Plan:
+def _run(draft: Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod, facts: Facts) -> Plan:
     """Bring every wanted container up and take every other one of ours down."""
     if seen.infra is None:
         raise ValueError("a pod without infra is replaced, not run")
-    may_start = _start_infra(draft, want, seen, seen.infra, facts, now)
+    may_start = _start_infra(draft, want, seen, seen.infra, facts)
     found = naming.by_name(seen, facts.owner)
     rule = Rule(want.grace_s, want.stop, naming.shares_pids(seen))
     draft.memory = replace(draft.memory, ending_since=None)
@@ -330,9 +323,9 @@ def _run(draft: Draft, want: PodSpec, stopped: frozenset[str], seen: ObservedPod
     for container in naming.ours(seen, facts.owner):
         if container.id not in kept:
             name = container.label(CONTAINER_LABEL)
-            memory = draft.memories.get(name, ContainerMemory())
+            memory = draft.of(name)
             decision = containers.take_down(
-                container, memory, "no longer in the manifest", rule, facts, now, remove=True
+                container, memory, "no longer in the manifest", rule, facts, draft.now, remove=True
             )
             draft.take(name, decision)
             whys.append(f"{name}: no longer in the manifest")

@@ -185,11 +185,6 @@ def splayed_due(spec: ProbeSpec, phase: float, now: float) -> float:
     return now + phase * min(spec.period_s, SPLAY_CAP_S)
 
 
-def splay(key: str) -> float:
-    """Return a phase in [0, 1) that depends on nothing but the key."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
-
-
 def verdict(spec: ProbeSpec, state: ProbeState) -> Verdict:
     """Return what the planner sees of a probe."""
     return Verdict(

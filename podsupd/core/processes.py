@@ -4,13 +4,11 @@ Records are read one after the other while processes come and go, so any set of 
 every record stands exactly once.
 """
 
-import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from podsupd.core import signal_words
 from podsupd.model.processes import Member, Origin, Process, ProcessRecord
-
-LAST_SIGNAL = 64
 
 _STATES = {
     "R": "running",
@@ -37,6 +35,7 @@ class Stat:
     name: bytes
     state: str
     parent: int
+    session: int
     threads: int
     start_ticks: int
 
@@ -66,7 +65,7 @@ def parse_stat(text: bytes) -> Stat:
     fields = tail.split()
     if len(fields) < 20:  # noqa: PLR2004  starttime is field 22, and the third is the first after the name
         raise ValueError(f"not a line of /proc/PID/stat: {text[:80]!r}")
-    return Stat(head.partition(b"(")[2], fields[0].decode(), int(fields[1]), int(fields[17]), int(fields[19]))
+    return Stat(head.partition(b"(")[2], fields[0].decode(), *(int(fields[n]) for n in (1, 3, 17, 19)))
 
 
 def parse_status(text: bytes) -> Status:
@@ -116,23 +115,6 @@ def state_word(state: str, threads: int) -> str:
     if state == "Z" and threads > 1:
         return LEADER_GONE
     return _STATES.get(state, state)
-
-
-def signal_name(number: int) -> str:
-    """Return SIGTERM for 15, SIGRTMIN+1 for 35, and SIG32 for one that the C library keeps for itself."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        # Python names only the ends of the real-time signals.
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}" if number > signal.SIGRTMIN else f"SIG{number}"
-
-
-_NAMES = {number: signal_name(number) for number in range(1, LAST_SIGNAL + 1)}
-
-
-def signal_names(mask: int) -> tuple[str, ...]:
-    """Return the signals of a mask by name, in the order of their numbers."""
-    return tuple(name for number, name in _NAMES.items() if mask >> (number - 1) & 1)
 
 
 def tree(members: Sequence[Member], records: Iterable[ProcessRecord]) -> tuple[Process, ...]:
@@ -221,10 +203,10 @@ class _Forest:
             started=record.started,
             orphan=parent is not None and parent.pid == self._infra.pid,
             zombie=record.state == "Z" and record.threads <= 1,
-            caught=signal_names(record.caught),
-            ignored=signal_names(record.ignored),
-            blocked=signal_names(record.blocked),
-            pending=signal_names(record.pending),
+            caught=signal_words.names(record.caught),
+            ignored=signal_words.names(record.ignored),
+            blocked=signal_words.names(record.blocked),
+            pending=signal_words.names(record.pending),
             start_ticks=record.start_ticks,
         )
 

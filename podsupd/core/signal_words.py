@@ -54,13 +54,15 @@ LAST = 64
 
 
 def parse(text: str) -> int:
-    """Return the number of TERM, SIGTERM, 15, RTMIN+3 or SIGRTMAX-1, in any case. Raises ValueError."""
-    word = text.strip().upper()
-    if word.isdecimal():
-        if 1 <= int(word) <= LAST:
-            return int(word)
+    """Return the number of TERM, SIGTERM, 15, RTMIN+3 or SIGRTMAX-1, in any case, and of what ``name`` gives.
+
+    Raises ValueError.
+    """
+    plain = text.strip().upper().removeprefix("SIG")
+    if plain.isdecimal():
+        if 1 <= int(plain) <= LAST:
+            return int(plain)
         raise ValueError(f"cannot use the signal {text}: the signals are 1 to {LAST}")
-    plain = word.removeprefix("SIG")
     for base, sign in (("RTMIN", "+"), ("RTMAX", "-")):
         end, found, distance = plain.partition(sign)
         if found and end == base and distance.isdecimal():
@@ -76,19 +78,19 @@ def parse(text: str) -> int:
     raise ValueError(f"cannot use the signal {text}: there is none of that name; {hint}")
 
 
+# Python names only the ends of the real-time signals, and none that the C library keeps for itself.
+_NAMES = {n: f"SIGRTMIN+{n - signal.SIGRTMIN}" if n > signal.SIGRTMIN else f"SIG{n}" for n in range(1, LAST + 1)}
+_NAMES |= {member.value: member.name for member in signal.Signals}
+
+
 def name(number: int) -> str:
-    """Name a signal as ``kill -l`` does; real-time signals by their distance from SIGRTMIN."""
-    if number in signal.Signals._value2member_map_:
-        found: str = signal.Signals(number).name
-        return found
-    low, high = int(signal.SIGRTMIN), int(signal.SIGRTMAX)
-    return f"SIGRTMIN+{number - low}" if low <= number <= high else f"SIG{number}"
+    """Name a signal as ``kill -l`` does; real-time signals by their distance from SIGRTMIN, others by their number."""
+    return _NAMES.get(number, f"SIG{number}")
 
 
-def number(name: str) -> int:
-    """Return the number of a signal by the name that ``name`` gives it; raises KeyError where there is none."""
-    base, plus, above = name.partition("+")
-    return signal.Signals[base] + (int(above) if plus else 0)
+def names(mask: int) -> tuple[str, ...]:
+    """Return the signals of a mask of the kernel's by name, in the order of their numbers."""
+    return tuple(name for number, name in sorted(_NAMES.items()) if mask >> (number - 1) & 1)
 
 
 def code(number: int, of: int) -> str:

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from podsupd import log
-from podsupd.core.desired import last_good, settle
-from podsupd.core.orphans import SCANS_NEEDED
+from podsupd.core.desired import SCANS_TO_REMOVE, last_good, settle
 from podsupd.engine.tasks import pause
 from podsupd.errors import StateUnavailable
 from podsupd.model.desired import Desired, FileState
@@ -90,7 +89,7 @@ class Desires:
     @property
     def _counting(self) -> bool:
         """The next scan may be the one that proves something gone."""
-        return self.desired.scans < SCANS_NEEDED or any(f.missing for f in self.desired.files.values())
+        return self.desired.scans < SCANS_TO_REMOVE or any(f.missing for f in self.desired.files.values())
 
     def _wait_s(self) -> float:
         soon = self._counting or any(f.state is FileState.PENDING for f in self.desired.files.values())

@@ -1,10 +1,10 @@
 """The event log: what was done and what happened, to the history, the log and whoever follows."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from functools import partial
 
 from podsupd import log
+from podsupd.core.stamps import stamp
 from podsupd.engine.tail import Tail
 from podsupd.model.plan import Note
 from podsupd.model.status import Event
@@ -32,8 +32,7 @@ class EventLog:
         wall = self._clock.wall()
         # Microseconds of the wall clock grow over restarts even where the history is lost.
         self._last_id = max(self._last_id + 1, int(wall * 1_000_000))
-        time = datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        event = Event(self._last_id, time, pod, note.container, note.type, note.reason, note.message)
+        event = Event(self._last_id, stamp(wall), pod, note.container, note.type, note.reason, note.message)
         self._history.record(event)
         say = logger.warning if note.type == "Warning" else logger.info
         where = {"pod": pod} if note.container is None else {"pod": pod, "container": note.container}

@@ -1,5 +1,6 @@
 """Keeps the files of a worker's pod: those that its containers mount, and the last words that they leave."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from podsupd.core import naming
@@ -22,6 +23,18 @@ class FileKeeper:
         self._runtime = runtime
         self._owner = owner
         self._failed: dict[str, str] = {}
+        self._again = asyncio.Event()
+
+    def poke(self) -> None:
+        """Look soon at what the containers wrote: there was a relist."""
+        self._again.set()
+
+    async def run(self) -> None:
+        """Bound what the containers write, at every relist, for ever."""
+        while True:
+            await self._again.wait()
+            self._again.clear()
+            await self._files.trim()
 
     async def keep(self, want: PodSpec | None, seen: ObservedPod | None, tell: Callable[[Note], None]) -> None:
         """Have the files of a wanted pod as they should be; tell of volumes that changed under its containers."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import PurePath
 
 from podsupd import log
-from podsupd.core import dependencies, orphans
+from podsupd.core import dating, dependencies, orphans
 from podsupd.core.conditions import derive
 from podsupd.core.sleeping import slept
 from podsupd.engine.tasks import TaskPool, guarded
@@ -34,6 +34,7 @@ class Fleet:
         self._desired = Desired()
         self._relist: Relist | None = None
         self._looked: Now | None = None
+        self._began: float | None = None  # the boot, by the wall clock
         self._summaries: dict[str, PodSummary] = {}
         self._looks: dict[str, int] = {}
         self._released: frozenset[str] = frozenset()
@@ -90,8 +91,8 @@ class Fleet:
         now = self._tools.clock.now()
         woke = self._looked is not None and slept(self._looked, now)
         self._looked = now
-        if woke:
-            # Their timers stood still: what waited for a time may be due.
+        if self._clock_was_set(now) or woke:
+            # Their timers stood still, or what they date has to be dated anew: what waited for a time may be due.
             self.poke_all()
         summaries = {p.name: p for p in relist.pods}
         for name, worker in self.workers.items():
@@ -103,6 +104,20 @@ class Fleet:
             self._looks[name] = worker.looks
         self._summaries = summaries
         self._reconcile()
+
+    def _clock_was_set(self, now: Now) -> bool:
+        """Say, here and to whoever reads the history, that the wall clock was set since the last look."""
+        began = self._tools.clock.wall() - now.boottime
+        by = began - self._began if self._began is not None else 0.0
+        if self._began is not None and abs(by) < dating.SET_S:
+            return False
+        self._began = began
+        if not by:
+            return False
+        way = "forward" if by > 0 else "back"
+        text = f"the wall clock was set {way} by {abs(by):.0f} s; events before this one have the times that it showed"
+        self._tools.events.note("", Note("Normal", "ClockSet", text))
+        return True
 
     def estranged(self) -> dict[str, str]:
         """Return the pods that were made from our directory under another owner id, with that id.

@@ -67,7 +67,6 @@ class ImageKeeper:
         self._needs = needs
         self._since: dict[str, float] = {}
         self._trouble = ""
-        self._never = asyncio.Event()
 
     async def pull(self, reference: str, login: Login | None) -> AsyncIterator[str]:
         """Pull an image as the runtime does, and note it as ours when it was not here before."""
@@ -134,7 +133,7 @@ class ImageKeeper:
             try:
                 return await ask()
             except (PodmanRejected, PodmanUnavailable):
-                await pause(self._never, AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
         return await ask()
 
     async def _ids(self) -> frozenset[str] | None:

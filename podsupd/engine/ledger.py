@@ -9,7 +9,6 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from functools import partial
 
 from podsupd import log
@@ -18,6 +17,7 @@ from podsupd.core.causes import FirstExit, cause_text, untraced
 from podsupd.core.drafts import Draft, Own, Watch
 from podsupd.core.membership import Membership
 from podsupd.core.propagation import OUT_OF_MEMORY, Propagation
+from podsupd.core.stamps import stamp
 from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.tail import Tail
 from podsupd.engine.tasks import pause
@@ -29,7 +29,8 @@ from podsupd.ports import Meter, ProcessLook, SignalHistory, Tracer
 
 logger = log.get("signals")
 
-IDLE_S = 10.0
+IDLE_S = 0.5
+"""How long what does not wake the tracer is left unread: with that, the ends of 6,000 processes a second fit."""
 BUSY_S = 0.1
 RETRY_FIRST_S = 1.0
 """Another podsupd that begins at the same moment may take our instance for a stale one."""
@@ -86,8 +87,7 @@ class Ledger:
     def _stamp(self, at: int) -> tuple[int, str]:
         wall = (at + self._offset) // 1000
         self._last_id = max(self._last_id + 1, wall)
-        stamp = datetime.fromtimestamp(wall / 1e6, UTC).isoformat(timespec="microseconds")
-        return self._last_id, stamp.replace("+00:00", "Z")
+        return self._last_id, stamp(wall / 1e6)
 
     @property
     def condition(self) -> Condition:

@@ -30,7 +30,7 @@ class Observer:
         *,
         on_relist: Callable[[Relist], None],
         on_event: Callable[[RuntimeEvent], None],
-        hanging: Callable[[], tuple[str, ...]] | None = None,
+        hanging: Callable[[], tuple[str, ...]],
     ) -> None:
         """hanging: names what Podman may wait for when it does not answer; it blocks, and is called in a thread."""
         self._runtime = runtime
@@ -94,7 +94,7 @@ class Observer:
 
         /proc blocks where a process waits for a dead disk with its memory held, and Podman then mostly does as well.
         """
-        if self._hanging is None or (self._looking is not None and not self._looking.done()):
+        if self._looking is not None and not self._looking.done():
             return ()
         self._looking = asyncio.get_running_loop().run_in_executor(None, self._hanging)
         done, _ = await asyncio.wait({self._looking}, timeout=LOOK_S)

@@ -24,9 +24,8 @@ class ProbeRuns:
             raise LookupError(f"cannot find probe {name} of pod {want.name}: it has {known}")
         registration = self._scheduler.registration(want.name, name)
         if registration is None:
-            who = f"container {spec.container} is" if spec.container else "not all of the pod's containers are"
-            why = f"cannot run probe {name}: {who}{' not' if spec.container else ''} running"
-            return ProbeRun(want.name, spec, "unknown", why)
+            why = f"container {spec.container} is not" if spec.container else "not all of the pod's containers are"
+            return ProbeRun(want.name, spec, "unknown", f"cannot run probe {name}: {why} running")
         try:
             async with asyncio.timeout(spec.timeout_s + CLEANUP_S):
                 made = await self._prober.attempt(spec, registration.target)

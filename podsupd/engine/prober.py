@@ -13,6 +13,7 @@ from itertools import count
 
 from podsupd import log
 from podsupd.core import probing
+from podsupd.core.backoff import spread
 from podsupd.core.probing import Result
 from podsupd.core.sleeping import slept
 from podsupd.engine.lanes import Lane
@@ -51,7 +52,7 @@ class ProbeScheduler:
         tell: Callable[[str, Note], None] = lambda _pod, _note: None,
         max_attempts: int = MAX_ATTEMPTS,
         max_execs: int = MAX_EXECS,
-        phase: Callable[[str], float] = probing.splay,
+        phase: Callable[[str], float] = spread,
     ) -> None:
         self._prober = prober
         self._clock = clock

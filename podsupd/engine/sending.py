@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 
 from podsupd import log
@@ -15,6 +14,7 @@ from podsupd.core.conditions import PodView
 from podsupd.core.drafts import Watch
 from podsupd.core.sending import FAR, Evidence, choose, next_look
 from podsupd.core.sending_report import report
+from podsupd.core.stamps import stamp
 from podsupd.engine.broadcast import Broadcast
 from podsupd.engine.events import EventLog
 from podsupd.engine.ledger import Ledger
@@ -60,7 +60,7 @@ class Sending:
         if view is None:
             raise LookupError(f"no pod is named {request.pod}")
         began = time.monotonic_ns()
-        stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        sent_at = stamp(time.time())
         before = await self._tools.processes.tree(view)
         firsts = await self._firsts(request.pod, before)
         targets = choose(before, {name: c.pid for name, c in firsts.items()}, request)
@@ -77,7 +77,7 @@ class Sending:
         await self._tools.ledger.catch_up()
         evidence.read_until = self._tools.ledger.read_until
         evidence.later = await self._later(request.pod)
-        made = report(evidence, request, stamp, began, time.monotonic_ns())
+        made = report(evidence, request, sent_at, began, time.monotonic_ns())
         if request.purpose is Purpose.SIGNAL:
             note = Note("Normal", "Signalled", f"podsupd signal: {made.verdict}", request.container)
             self._tools.events.note(request.pod, note)

@@ -1,10 +1,10 @@
 """Calls webhooks about failed probes: one at a time for each probe, so that a dead receiver piles nothing up."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 
 from podsupd.core import ladder
+from podsupd.core.stamps import stamp
 from podsupd.engine.tasks import TaskPool
 from podsupd.errors import WebhookFailed
 from podsupd.model.plan import CallWebhook, Note
@@ -43,11 +43,10 @@ class Webhooks:
             self._busy.discard((pod, action.probe))
 
     def _body(self, pod: str, action: CallWebhook) -> Mapping[str, object]:
-        time = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return {
             "apiVersion": "podsupd.io/v1",
             "kind": "ProbeFailure",
-            "time": time,
+            "time": stamp(self._clock.wall(), "seconds"),
             "pod": pod,
             "probe": action.probe,
             "message": action.message,

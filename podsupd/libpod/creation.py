@@ -85,7 +85,7 @@ def container_body(action: CreateContainer, labels: Mapping[str, str], ground: G
         body["work_dir"] = spec.working_dir
     if spec.stop_signal:
         # For whoever stops it by hand, as the grace period above.
-        body["stop_signal"] = signal_words.number(spec.stop_signal)
+        body["stop_signal"] = signal_words.parse(spec.stop_signal)
     if spec.stdin:
         body["stdin"] = True
     if spec.tty:

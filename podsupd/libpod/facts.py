@@ -5,6 +5,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from podsupd.libpod import shapes
@@ -34,12 +35,10 @@ def host_addresses() -> tuple[str, ...]:
     """
     found = []
     for destination, family in _OUTWARD:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((destination, 9))
-                found.append(str(probe.getsockname()[0]))
-            except OSError:
-                continue
+        # A kernel without IPv6 has not even a socket of it.
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((destination, 9))
+            found.append(str(probe.getsockname()[0]))
     return tuple(found) or _interface_addresses()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +17,6 @@ from podsupd.errors import PodmanConflict, PodmanError, PodmanNotFound, PodmanRe
 from podsupd.libpod import creation, resolver, shapes, streams
 from podsupd.libpod.connection import HTTP_SERVER_ERROR, Call, Connection, error_of, explained, read
 from podsupd.libpod.creator import Creator
-from podsupd.libpod.looks import Json, Look, Looks, line_key
 from podsupd.libpod.peer import shares_pid_namespace
 from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.network import Dns
@@ -36,6 +35,8 @@ from podsupd.model.spec import Resources
 from podsupd.ports import Meter
 
 logger = log.get("libpod")
+
+Json = Mapping[str, Any]
 
 MAX_EXEC_OUTPUT = 4096
 # An image is a file of many megabytes from far away: silence this long means that the registry hangs.
@@ -61,14 +62,14 @@ class LibpodRuntime:
     def __init__(self, url: str, *, meter: Meter, request_timeout_s: float, files_root: str = "") -> None:
         self._podman = Connection(url, meter=meter, timeout_s=request_timeout_s)
         self._creator = Creator(self._podman, files_root)
-        self._looks = Looks()
+        self._looks: dict[str, tuple[Json, dict[str, Json]]] = {}
         self._url = url
         self._sees_processes: bool | None = None
 
     def recognise(self, owner: str, adopted: Iterable[str]) -> None:
         """Take what carries an adopted owner id for ours."""
         self._podman.recognise(owner, adopted)
-        self._looks = Looks()
+        self._looks.clear()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -108,60 +109,56 @@ class LibpodRuntime:
     async def observe_pod(self, name: str) -> ObservedPod | None:
         """Look at one pod and its containers; a container that vanishes meanwhile is left out.
 
-        One list call while nothing changes, and an inspect for each container whose line in it did.
+        By inspects alone: a list costs Podman work for every container of the host, whatever it is filtered by.
         """
         what = f"inspect pod {name}"
-        query = {"all": "true", "filters": json.dumps({"pod": [name]})}
-        listed = Call("list", f"list containers of pod {name}", "GET", "containers/json", query)
-        lines = await self._podman.get(listed, lambda docs: shapes.lines_of(name, docs))
-        look = self._looks.of(name, lines)
-        if look is None:
-            pod = await self._podman.find(Call("inspect", what, "GET", f"pods/{_q(name)}/json"), dict)
-            if pod is None or pod["Name"] != name:
-                self._looks.drop(name)
-                return None
-            look = Look(pod)
-        fresh: dict[str, tuple[Hashable, Json]] = {}
-        for line in lines:
-            key = line_key(line)
-            kept = look.containers.get(line["Id"])
-            if kept is not None and key is not None and kept[0] == key:
-                fresh[line["Id"]] = kept
-                continue
-            call = Call("inspect", f"inspect container {line['Name']}", "GET", f"containers/{line['Id']}/json")
+        pod = await self._podman.find(Call("inspect", what, "GET", f"pods/{_q(name)}/json"), dict)
+        if pod is None or pod["Name"] != name:  # libpod also takes a prefix of an id for a name
+            self._looks.pop(name, None)
+            return None
+        containers: dict[str, Json] = {}
+        for member in pod.get("Containers") or ():
             try:
-                inspected = await self._podman.find(call, dict)
+                inspected = await self._inspect(member["Id"], member["Name"])
             except PodmanRejected as error:
                 # Its storage is gone, as after a `podman rm` that was killed: Podman lists it, and has no more of it.
-                key, inspected = None, shapes.inspect_of_line(line, str(error))
+                inspected = await self._listed(member["Id"], member["Name"], str(error))
             if inspected is not None:
-                fresh[line["Id"]] = (key, inspected)
-        self._looks.put(name, Look(look.pod, fresh))
-        return _shaped(what, look.pod, [doc for _, doc in fresh.values()])
+                containers[member["Id"]] = inspected
+        self._looks[name] = (pod, containers)
+        return _shaped(what, pod, containers.values())
 
     async def observe_death(self, name: str, container_id: str) -> ObservedPod | None:
         """Look at one container whose first process has ended, at the others as they were last seen.
 
         conmon takes some milliseconds to write down how it ended, and no event of Podman's tells of that before its
-        clean-up has run: so it is inspected, at a third of what the list costs, until it is recorded or RECORDED_S
-        are over. A container that is gone, or was never seen, is looked for with the whole pod.
+        clean-up has run: so it is inspected until it is recorded or RECORDED_S are over. A container that is gone, or
+        was never seen, is looked for with the whole pod.
         """
-        look = self._looks.last(name)
-        if look is None or container_id not in look.containers:
+        pod, containers = self._looks.get(name, ({}, {}))
+        if container_id not in containers:
             return await self.observe_pod(name)
-        call = Call("inspect", f"inspect container {container_id[:SHORT_ID]}", "GET", f"containers/{container_id}/json")
         end = time.monotonic() + RECORDED_S
         while True:
-            inspected = await self._podman.find(call, dict)
+            inspected = await self._inspect(container_id, container_id[:SHORT_ID])
             if inspected is None:
                 return await self.observe_pod(name)
             if inspected["State"]["Status"] != "running" or time.monotonic() > end:
                 break
             await asyncio.sleep(LOOK_AGAIN_S)
-        # Made on no line of the list: the next look at the pod inspects it again.
-        containers = {**look.containers, container_id: (None, inspected)}
-        self._looks.put(name, Look(look.pod, containers))
-        return _shaped(f"inspect pod {name}", look.pod, [doc for _, doc in containers.values()])
+        containers[container_id] = inspected
+        return _shaped(f"inspect pod {name}", pod, containers.values())
+
+    async def _inspect(self, container_id: str, called: str) -> Json | None:
+        call = Call("inspect", f"inspect container {called}", "GET", f"containers/{container_id}/json")
+        return await self._podman.find(call, dict)
+
+    async def _listed(self, container_id: str, called: str, why: str) -> Json | None:
+        """Return what the list tells of a container that cannot be inspected, for the reason why."""
+        query = {"all": "true", "filters": json.dumps({"id": [container_id]})}
+        call = Call("list", f"list container {called}", "GET", "containers/json", query)
+        lines = await self._podman.get(call, list)
+        return next((shapes.inspect_of_line(line, why) for line in lines), None)
 
     async def image_id(self, reference: str) -> str | None:
         """Return the id of a local image, None when it is absent."""
@@ -376,7 +373,7 @@ def _auth(login: Login | None) -> dict[str, str]:
     return {"X-Registry-Auth": base64.urlsafe_b64encode(text.encode()).decode()}
 
 
-def _shaped(what: str, pod: Json, containers: list[Json]) -> ObservedPod:
+def _shaped(what: str, pod: Json, containers: Iterable[Json]) -> ObservedPod:
     try:
         return shapes.observed_pod(pod, containers)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,11 +1,11 @@
 """libpod's JSON to the model, in the shapes of 4.x and 5.x."""
 
 import re
-import signal
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from podsupd.core import signal_words
 from podsupd.model.images import DiskUsage, LocalImage
 from podsupd.model.observed import (
     ContainerState,
@@ -44,18 +44,10 @@ def state(text: str) -> ContainerState:
 
 def signal_name(value: int | str | None) -> str:
     """Return ``SIGQUIT`` for 3 (4.x), ``"3"``, ``"QUIT"`` or ``"SIGQUIT"`` (5.x); SIGTERM for none or unknown."""
-    if value is None:
+    try:
+        return signal_words.name(signal_words.parse(str(value)))
+    except ValueError:
         return "SIGTERM"
-    text = str(value).upper()
-    if text.isdigit():
-        number = int(text)
-        try:
-            return signal.Signals(number).name
-        except ValueError:
-            # Python names only the ends of the real-time signals.
-            in_range = signal.SIGRTMIN < number < signal.SIGRTMAX
-            return f"SIGRTMIN+{number - signal.SIGRTMIN}" if in_range else "SIGTERM"
-    return text if text.startswith("SIG") else f"SIG{text}" if text else "SIGTERM"
 
 
 def observed_container(doc: Json) -> ObservedContainer:
@@ -89,7 +81,7 @@ def inspect_of_line(line: Json, why: str) -> dict[str, Any]:
     half_removed = state(line.get("State") or "") is ContainerState.REMOVING
     return {
         "Id": line["Id"],
-        "Name": line["Name"],
+        "Name": line["Names"][0],
         "State": {"Status": "removing" if half_removed else "unknown", "Error": why},
         "Config": {"Labels": line.get("Labels") or {}},
     }
@@ -114,17 +106,11 @@ def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
         id=pod["Id"],
         name=pod["Name"],
         labels=pod.get("Labels") or {},
-        state=pod.get("State") or "",
         infra=None if infra is None else observed_container(infra),
         containers=tuple(sorted(map(observed_container, found.values()), key=lambda c: c.name)),
         shared_namespaces=frozenset(pod.get("SharedNamespaces") or ()),
         ip="" if infra is None else "".join(pod_ips(infra)[:1]),
     )
-
-
-def lines_of(pod: str, lines: Iterable[Json]) -> list[Json]:
-    """Return the lines of ``containers/json`` that are of the pod; libpod also takes a prefix of an id for a name."""
-    return [{**line, "Name": line["Names"][0]} for line in lines if line.get("PodName") == pod]
 
 
 def volumes_with(labels: Mapping[str, str], volumes: Iterable[Json]) -> list[str]:
@@ -179,7 +165,6 @@ def runtime_info(doc: Json) -> RuntimeInfo:
     return RuntimeInfo(
         version=doc["version"]["Version"],
         rootless=bool(host["security"]["rootless"]),
-        cgroup_version=host.get("cgroupVersion") or "",
         cgroup_manager=host.get("cgroupManager") or "",
         oci_runtimes={oci["name"]: oci["path"]} if oci.get("name") and oci.get("path") else {},
     )

@@ -1,6 +1,8 @@
 """The support table as a page for readers: ``docs/manifests.md`` is what this returns."""
 
-from podsupd.manifest.support import OTHER_KINDS, ROOTS, TABLE, Field, Support
+from podsupd.manifest.kinds import OTHER_KINDS, ROOTS
+from podsupd.manifest.support import TABLE
+from podsupd.manifest.support_rows import Field, Support
 
 _HEAD = """\
 # Manifests: what podsupd makes of each field

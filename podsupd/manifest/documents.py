@@ -70,6 +70,11 @@ class Document:
         return place.raw if place else None
 
 
+def mapping(value: object) -> dict[str, Any]:
+    """Return a mapping as it is, and for anything else an empty one: its shape is somebody else's to report."""
+    return value if isinstance(value, dict) else {}
+
+
 def render(path: Path) -> str:
     """Render a path as ``spec.containers[0].image``; keys that are no plain words as ``labels["a/b"]``."""
     text = ""

@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any
 
 from podsupd.manifest.documents import Document, Path
+from podsupd.manifest.kinds import ROOTS
 from podsupd.manifest.report import Report, nearest
-from podsupd.manifest.support import ROOTS, TABLE, Field, Support
+from podsupd.manifest.support import TABLE
+from podsupd.manifest.support_rows import Field, Support
 
 SERVICE_ACCOUNT_VOLUME = "kube-api-access-"
 """How the API server names the volume with a pod's token, which it adds to every pod."""

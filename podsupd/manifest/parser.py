@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from podsupd.manifest import convert, schema
 from podsupd.manifest.base import Model
-from podsupd.manifest.documents import Document, read
+from podsupd.manifest.documents import Document, mapping, read
 from podsupd.manifest.fields import keep_supported
+from podsupd.manifest.kinds import OTHER_KINDS, ROOTS
 from podsupd.manifest.object_schema import ConfigMap, PersistentVolumeClaim, Secret
 from podsupd.manifest.report import Report, found, nearest
 from podsupd.manifest.rules import Rules, host_ports
-from podsupd.manifest.support import OTHER_KINDS, ROOTS
 from podsupd.manifest.workloads import WORKLOADS, pod_of
 from podsupd.model.desired import ParsedFile, Problem
 from podsupd.model.references import ObjectSpec
@@ -115,8 +115,7 @@ def _kind(document: Document, report: Report) -> str | None:
 
 
 def _name(document: Document) -> str:
-    metadata = document.value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
+    name = mapping(document.value.get("metadata")).get("name")
     return name if isinstance(name, str) else ""
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from podsupd.manifest import names
-from podsupd.manifest.documents import Document, Path
+from podsupd.manifest.documents import Document, Path, mapping
 from podsupd.manifest.quantities import parse_quantity
 from podsupd.manifest.report import Report, nearest
 from podsupd.manifest.signal_schema import loops
@@ -33,7 +33,7 @@ class Rules:
     def pod(self) -> None:
         """Check a Pod."""
         self.metadata()
-        spec = _mapping(self.root.get("spec"))
+        spec = mapping(self.root.get("spec"))
         inits = list(_items(spec, "initContainers", ("spec",)))
         containers = [*_items(spec, "containers", ("spec",)), *inits]
         volumes = list(_items(spec, "volumes", ("spec",)))
@@ -60,12 +60,12 @@ class Rules:
             sources = [key for key in volume if key != "name" and volume[key] is not None]
             if len(sources) > 1:
                 self._error(path, f"a volume has one source, found {_listed(sources)}: keep one of them")
-            size = _mapping(volume.get("emptyDir"))
+            size = mapping(volume.get("emptyDir"))
             if size.get("sizeLimit") is not None and size.get("medium") != "Memory":
                 self.report.warning(self.document, (*path, "emptyDir", "sizeLimit"), _NO_EVICTION)
-            self._downward((*path, "downwardAPI"), _mapping(volume.get("downwardAPI")), containers)
-            for at, source in _items(_mapping(volume.get("projected")), "sources", (*path, "projected")):
-                self._downward((*at, "downwardAPI"), _mapping(source.get("downwardAPI")), containers)
+            self._downward((*path, "downwardAPI"), mapping(volume.get("downwardAPI")), containers)
+            for at, source in _items(mapping(volume.get("projected")), "sources", (*path, "projected")):
+                self._downward((*at, "downwardAPI"), mapping(source.get("downwardAPI")), containers)
 
     def _downward(self, path: Path, source: dict[str, Any], containers: set[str]) -> None:
         """Check that a resource in a file says whose it is: a volume belongs to no container."""
@@ -89,14 +89,14 @@ class Rules:
     def policy(self, pod: Document | None) -> None:
         """Check a PodPolicy against the pod that it is for."""
         self.metadata()
-        spec = _mapping(self.root.get("spec"))
+        spec = mapping(self.root.get("spec"))
         containers = list(_every(pod)) if pod else []
         known = {c["name"] for _, c in containers if isinstance(c.get("name"), str)}
         probes = list(_items(spec, "probes", ("spec",)))
         self._unique(probes, "name", "a probe")
         for path, probe in probes:
             self._probe(path, probe, [port for _, c in containers for _, port in _items(c, "ports", ())])
-            command = _mapping(probe.get("exec"))
+            command = mapping(probe.get("exec"))
             on_host = probe.get("from") == "Host"
             if command and on_host and command.get("container"):
                 self._error((*path, "exec", "container"), "the command runs on the host: remove it, or from: Host")
@@ -104,21 +104,21 @@ class Rules:
                 self._error((*path, "exec"), "container is missing: name it, or write from: Host")
             if probe.get("expect") is not None and probe.get("httpGet") is None:
                 self._error((*path, "expect"), "only what an httpGet answers can be expected: remove it")
-            self._on_failure((*path, "onFailure"), _mapping(probe.get("onFailure")), known if pod else None)
+            self._on_failure((*path, "onFailure"), mapping(probe.get("onFailure")), known if pod else None)
             if pod:
                 self._reference((*path, "exec", "container"), command.get("container"), known, "container")
-        backoff = _mapping(spec.get("backoff"))
+        backoff = mapping(spec.get("backoff"))
         first, last = backoff.get("initialSeconds", 10), backoff.get("maxSeconds", 300)
         if isinstance(first, int | float) and isinstance(last, int | float) and first > last:
             self._error(("spec", "backoff"), f"maxSeconds must be at least initialSeconds, found {last} and {first}")
-        self._signals(_mapping(spec.get("signals")), known if pod else None)
+        self._signals(mapping(spec.get("signals")), known if pod else None)
 
-        update = _mapping(spec.get("update"))
+        update = mapping(spec.get("update"))
         healthy, deadline = update.get("minHealthySeconds", 10), update.get("progressDeadlineSeconds", 120)
         if isinstance(healthy, int | float) and isinstance(deadline, int | float) and healthy >= deadline:
             what = f"must be more than minHealthySeconds, found {deadline} and {healthy}"
             self._error(("spec", "update", "progressDeadlineSeconds"), what)
-        self._stop(_mapping(spec.get("stop")), _mapping(pod.value.get("spec")) if pod else {})
+        self._stop(mapping(spec.get("stop")), mapping(pod.value.get("spec")) if pod else {})
 
     def _signals(self, signals: dict[str, Any], known: set[str] | None) -> None:
         """Check rules on signals. known: the pod's containers, None where there is no pod to compare with."""
@@ -171,13 +171,13 @@ class Rules:
 
     def metadata(self) -> None:
         """Check the metadata of any document."""
-        metadata = _mapping(self.root.get("metadata"))
+        metadata = mapping(self.root.get("metadata"))
         namespace = metadata.get("namespace")
         if isinstance(namespace, str) and namespace != "default":
             why = "a single host has one flat name space, in which the pod is known by its name alone"
             self.report.warning(self.document, ("metadata", "namespace"), f"kept as metadata only: {why}")
         for field, check in (("labels", names.label_value), ("annotations", None)):
-            for key, value in _mapping(metadata.get(field)).items():
+            for key, value in mapping(metadata.get(field)).items():
                 for rule, text in ((names.qualified_name, key), (check, value)):
                     if rule and isinstance(text, str):
                         self._apply(rule, text, ("metadata", field, key))
@@ -211,7 +211,7 @@ class Rules:
         self._unique(mounts, "mountPath", "a mount")
         for at, mount in mounts:
             self._reference((*at, "name"), mount.get("name"), volumes, "volume")
-            privileged = _mapping(container.get("securityContext")).get("privileged")
+            privileged = mapping(container.get("securityContext")).get("privileged")
             if mount.get("mountPropagation") == "Bidirectional" and privileged is not True:
                 self._error((*at, "mountPropagation"), "Bidirectional needs securityContext.privileged: add it")
         for field in PROBES:
@@ -228,7 +228,7 @@ class Rules:
             self._error(
                 (*path, "restartPolicyRules"), "rules are for a container with a restartPolicy of its own: add one"
             )
-        lifecycle = _mapping(container.get("lifecycle"))
+        lifecycle = mapping(container.get("lifecycle"))
         for field in HOOKS:
             if isinstance(lifecycle.get(field), dict):
                 self._hook((*path, "lifecycle", field), lifecycle[field], [port for _, port in ports])
@@ -240,9 +240,9 @@ class Rules:
                 self.report.warning(self.document, (*at, "name"), message)
             elif isinstance(name, str):
                 seen[name] = self.document.line_of((*at, "name"))
-            of = _mapping(_mapping(variable.get("valueFrom")).get("resourceFieldRef")).get("containerName")
+            of = mapping(mapping(variable.get("valueFrom")).get("resourceFieldRef")).get("containerName")
             self._reference((*at, "valueFrom", "resourceFieldRef", "containerName"), of, known, "container")
-        self._resources((*path, "resources"), _mapping(container.get("resources")))
+        self._resources((*path, "resources"), mapping(container.get("resources")))
 
     def _hook(self, path: Path, hook: dict[str, Any], ports: list[dict[str, Any]]) -> None:
         handlers = [name for name in ("exec", "httpGet", "sleep") if hook.get(name) is not None]
@@ -262,14 +262,14 @@ class Rules:
     def _port(self, path: Path, holder: dict[str, Any], name: str, ports: list[dict[str, Any]]) -> None:
         """Check that a port that is named is there."""
         known = {port["name"] for port in ports if isinstance(port.get("name"), str)}
-        port = _mapping(holder.get(name)).get("port")
+        port = mapping(holder.get(name)).get("port")
         if isinstance(port, str) and not port.isdigit() and port not in known:
             near = nearest(port, known)
             have = f'did you mean "{near}"?' if near else "name it under ports, or write its number"
             self._error((*path, name, "port"), f'there is no port of the name "{port}": {have}')
 
     def _resources(self, path: Path, resources: dict[str, Any]) -> None:
-        limits, requests = _mapping(resources.get("limits")), _mapping(resources.get("requests"))
+        limits, requests = mapping(resources.get("limits")), mapping(resources.get("requests"))
         for name in ("cpu", "memory"):
             limit, request = _quantity(limits.get(name)), _quantity(requests.get(name))
             if limit is not None and request is not None and request > limit:
@@ -301,13 +301,9 @@ def _same_port(a: tuple[int, str, str], b: tuple[int, str, str]) -> bool:
 
 
 def _every(pod: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
-    spec = _mapping(pod.value.get("spec"))
+    spec = mapping(pod.value.get("spec"))
     yield from _items(spec, "initContainers", ("spec",))
     yield from _items(spec, "containers", ("spec",))
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _items(holder: dict[str, Any], field: str, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

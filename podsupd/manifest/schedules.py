@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from podsupd.manifest.documents import Document
+from podsupd.manifest.documents import Document, mapping
 from podsupd.manifest.report import Report, found
 from podsupd.model.spec import CronSpec
 
@@ -39,8 +39,7 @@ def expression(schedule: str) -> str:
 
 def check(document: Document, report: Report) -> None:
     """Check what a CronJob says of its runs."""
-    spec = document.value.get("spec")
-    spec = spec if isinstance(spec, dict) else {}
+    spec = mapping(document.value.get("spec"))
 
     def wrong(field: str, message: str) -> None:
         report.error(document, ("spec", field), message)

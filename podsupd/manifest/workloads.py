@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podsupd.manifest import schedules
-from podsupd.manifest.documents import Document, Path
+from podsupd.manifest.documents import Document, Path, mapping
 from podsupd.manifest.fields import keep_supported
 from podsupd.manifest.report import Report, found
 
@@ -25,7 +25,7 @@ def pod_of(document: Document, report: Report) -> Document | None:
     """
     kind = document.value["kind"]
     keep_supported(document, kind, report)
-    metadata, at = _mapping(document.value.get("metadata")), _rules_at(kind)
+    metadata, at = mapping(document.value.get("metadata")), _rules_at(kind)
     spec = rules_of(document.value)
     if kind == "CronJob":
         schedules.check(document, report)
@@ -43,11 +43,11 @@ def pod_of(document: Document, report: Report) -> Document | None:
         what = "is required: add the pod" if template is None else f"must be a mapping, found {found(template, None)}"
         report.error(document, place, what)
         return None
-    inner = _mapping(template.get("metadata"))
+    inner = mapping(template.get("metadata"))
     _selects(document, spec, inner, report)
     pod = template.get("spec")
     policies = _JOB_POLICIES if kind in {"Job", "CronJob"} else _DAEMON_POLICIES
-    policy = _mapping(pod).get("restartPolicy", "Always")
+    policy = mapping(pod).get("restartPolicy", "Always")
     if isinstance(policy, str) and policy in {*_JOB_POLICIES, *_DAEMON_POLICIES} and policy not in policies:
         message = f"must be {' or '.join(policies)} for a {kind}, found {policy}"
         report.error(document, (*place, "spec", "restartPolicy"), message)
@@ -68,18 +68,14 @@ def rules_of(workload: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a workload says besides its name: a CronJob's of each of its jobs."""
     rules: Any = workload
     for step in _rules_at(workload["kind"]):
-        rules = _mapping(rules).get(step)
-    return _mapping(rules)
+        rules = mapping(rules).get(step)
+    return mapping(rules)
 
 
 def _selects(document: Document, spec: dict[str, Any], metadata: dict[str, Any], report: Report) -> None:
     """Check that a selector selects its own template, as Kubernetes does."""
-    labels = _mapping(metadata.get("labels"))
-    for key, value in _mapping(_mapping(spec.get("selector")).get("matchLabels")).items():
+    labels = mapping(metadata.get("labels"))
+    for key, value in mapping(mapping(spec.get("selector")).get("matchLabels")).items():
         if labels.get(key) != value:
             message = f"the template has not the label {key}={value}: the two must agree"
             report.error(document, ("spec", "selector", "matchLabels", key), message)
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

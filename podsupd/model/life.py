@@ -109,6 +109,14 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class BootDate:
+    """When a boot began by the wall clock as it was when last looked at, in epoch seconds."""
+
+    boot_id: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
 class Good:
     """What a pod ran well: core.specs' text and fingerprint of the spec, its whole digest, image ids by container."""
 

@@ -99,7 +99,6 @@ class ObservedPod:
     id: str
     name: str
     labels: Mapping[str, str]
-    state: str
     infra: ObservedContainer | None
     containers: tuple[ObservedContainer, ...]
     shared_namespaces: frozenset[str] = frozenset()
@@ -154,7 +153,6 @@ class RuntimeInfo:
 
     version: str
     rootless: bool
-    cgroup_version: str
     cgroup_manager: str
     oci_runtimes: Mapping[str, str] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from podsupd.model.life import (
     Active,
+    BootDate,
     CronRun,
     Done,
     Failed,
@@ -107,7 +108,7 @@ class Facts:
     hooks: by ``CONTAINER/KIND``. watching_since: boottime since when we see the pod without a break.
     monitors: container id -> how its conmon is, of those whose exit is not recorded. limits: container id -> what the
     kernel enforces, of those where somebody changed it.
-    wall: epoch seconds, for the schedules of CronJobs and for nothing else.
+    wall: epoch seconds, for the schedules of CronJobs and for dates that are shown, and for nothing else.
     """
 
     owner: str
@@ -385,7 +386,7 @@ class PodMemory:
     images: by container the image's name and the id that it was last found to have; check: of a pod whose images are
     looked up at an interval. made_of: by container the image id that it was made of in this pod, of a pod whose updates
     prove themselves. cron: of a CronJob. slept: what the system had slept when the beginnings of what is under way were
-    moved on by it.
+    moved on by it. boot: by which clock deaths and conditions are dated.
     """
 
     containers: Mapping[str, ContainerMemory] = field(default_factory=dict)
@@ -406,6 +407,7 @@ class PodMemory:
     check: ImageCheck | None = None
     cron: CronRun | None = None
     slept: float = 0.0
+    boot: BootDate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,10 @@ class ContainerStatus:
 
 @dataclass(frozen=True, slots=True)
 class PodStatus:
-    """A pod as shown. phase: Pending, Running, Succeeded, Failed or Unknown; digest: of the spec in force."""
+    """A pod as shown. phase: Pending, Running, Succeeded, Failed or Unknown; digest: of the spec in force.
+
+    started_at: of its infra container, in epoch seconds.
+    """
 
     name: str
     spec: PodSpec | None
@@ -120,6 +123,7 @@ class PodStatus:
     stopped: bool
     actions: tuple[str, ...] = ()
     init_containers: tuple[ContainerStatus, ...] = ()
+    started_at: float = 0.0
 
     @property
     def every(self) -> tuple[ContainerStatus, ...]:

@@ -155,6 +155,10 @@ class PodFiles(Protocol):
         """Return what a container wrote to its terminationMessagePath, at most 4 KiB; empty when nothing."""
         ...
 
+    async def trim(self) -> None:
+        """Cut last words that take more memory than they are read for."""
+        ...
+
 
 class ProcessTable(Protocol):
     """The processes of this host. Both methods block, for microseconds a process: call them in a thread."""
@@ -176,10 +180,6 @@ class Notifier(Protocol):
 
     def ready(self, status: str) -> None:
         """READY=1."""
-        ...
-
-    def status(self, text: str) -> None:
-        """STATUS=."""
         ...
 
     def watchdog(self) -> None:

@@ -9,12 +9,12 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from podsupd.core import signal_words
 from podsupd.errors import PodmanError, ProbeUnrunnable
 from podsupd.model.spec import ExecCommand
 from podsupd.ports import Detail, ProbeTarget, Runtime
@@ -96,7 +96,9 @@ class ExecProbe:
             if code is None:
                 return False, late(handler, timeout_s, said)
             if code < 0:
-                raise ProbeUnrunnable(f"cannot run {shown(handler)}: {direct.binary} died of {_signal(-code)}")
+                raise ProbeUnrunnable(
+                    f"cannot run {shown(handler)}: {direct.binary} died of {signal_words.name(-code)}"
+                )
             if code != 0 and not (folder / "pid").exists():
                 return await self._not_started(direct, handler, target, said)
             return answer(handler, code, said)
@@ -223,10 +225,3 @@ async def _status(direct: Direct, container_id: str) -> str:
             return str(json.loads(output.so_far())["status"])
         except (ValueError, KeyError, TypeError):
             return "gone"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

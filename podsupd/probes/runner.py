@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,7 @@ class ProbeRunner:
     user_agent: of httpGet and grpc, ``kube-probe/...``. rootless: Podman's containers are in a user namespace that we
     are not in; None: when we are not root. run_dir: where the files of an exec are kept while it runs, on a tmpfs and
     for us alone; what a daemon that was killed left there is removed, and FatalError raised when it cannot be made.
-    Empty: a new directory in the system's temporary one, which a kill -9 leaves behind. allow_host_exec: commands on
-    the host may be run.
+    allow_host_exec: commands on the host may be run.
     """
 
     def __init__(
@@ -37,8 +35,8 @@ class ProbeRunner:
         runtime: Runtime,
         *,
         user_agent: str,
+        run_dir: str,
         rootless: bool | None = None,
-        run_dir: str = "",
         allow_host_exec: bool = False,
     ) -> None:
         self._user_agent = user_agent
@@ -129,8 +127,6 @@ def _what(handler: Dialled, place: str) -> str:
 
 
 def _scratch(run_dir: str) -> Path:
-    if not run_dir:
-        return Path(tempfile.mkdtemp(prefix="podsupd-probes-"))
     folder = Path(run_dir) / "probes"
     try:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from podsupd.core.processes import parse_stat
+
 MAX_ROUNDS = 16  # a process that forks while it is looked for is found in the next round; a fork bomb is not chased
 GONE_S = 1.0  # how long killed processes are waited for; one in an uninterruptible wait ends when it can
 
@@ -30,12 +32,10 @@ class Process:
 def read(pid: int) -> Process | None:
     """Return a process, None when there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        stat = parse_stat(Path(f"/proc/{pid}/stat").read_bytes())
     except OSError:
         return None
-    # The name in parentheses can hold anything, so fields are counted from its end: state is the third of all.
-    fields = text[text.rindex(")") + 2 :].split()
-    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0])
+    return Process(pid, stat.start_ticks, stat.parent, stat.session, stat.state)
 
 
 def descendants(root: int, processes: dict[int, Process]) -> set[int]:

@@ -229,7 +229,7 @@ class Shelters:
         return tuple(p.pid for p in _processes(self._spaces.pids(container_id)))
 
     def _signal(self, container_id: str, name: str, step: int, pid: int) -> tuple[str, ...]:
-        number = signal_words.number(name)
+        number = signal_words.parse(name)
         told = self._told.setdefault(container_id, set())
         known = self._known().get(container_id, ())
         if pid and container_id not in self._homes:

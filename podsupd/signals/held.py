@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podsupd.signals.proc import stat_of
+from podsupd.signals.proc import shown, stat_of
 
 ANY_CONTAINER = re.compile(rb"[0-9a-f]{64}")
 """In /proc/PID/cgroup of whoever is in a container, but where Podman makes no cgroups: rootless on v1."""
@@ -29,8 +29,7 @@ class Process:
 
     def __str__(self) -> str:
         """Name it to a reader; a command can hold anything."""
-        shown = "".join(c if c.isprintable() else "?" for c in self.command)
-        return f"{shown} (pid {self.pid})"
+        return f"{shown(self.command)} (pid {self.pid})"
 
 
 def read(pid: int) -> Process | None:

@@ -2,16 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from podsupd.model.network import PortHolder
-from podsupd.signals.proc import stat_of
+from podsupd.signals.proc import CONTAINER_ID, pids, shown, stat_of
 
 _LISTEN = "0A"
 _INODE = re.compile(r"socket:\[(\d+)\]")
-_CONTAINER = re.compile(r"[0-9a-f]{64}")
 _PARENTS = 4  # rootlessport is a grandchild of its container's conmon
 
 
@@ -25,7 +23,7 @@ class Listeners:
         """Return who holds a port, see ports.Listeners."""
         inodes = self._sockets(protocol.lower(), port)
         found: dict[int, PortHolder] = {}
-        for pid in self._pids() if inodes else ():
+        for pid in pids(self._proc) if inodes else ():
             if self._has(pid, inodes):
                 found[pid] = PortHolder(pid, self._command(pid), self._container(pid))
         return tuple(found.values())
@@ -44,9 +42,6 @@ class Listeners:
                             listening.add(fields[9])
         return listening or bound
 
-    def _pids(self) -> Iterator[int]:
-        return (int(path.name) for path in self._proc.iterdir() if path.name.isdigit())
-
     def _has(self, pid: int, inodes: set[str]) -> bool:
         with suppress(OSError):
             folder = f"{self._proc}/{pid}/fd/"
@@ -59,8 +54,7 @@ class Listeners:
 
     def _command(self, pid: int) -> str:
         with suppress(OSError):
-            name = (self._proc / str(pid) / "comm").read_text(errors="replace").strip()
-            return "".join(c if c.isprintable() else "?" for c in name)
+            return shown((self._proc / str(pid) / "comm").read_text(errors="replace").strip())
         return ""
 
     def _container(self, pid: int) -> str:
@@ -70,8 +64,8 @@ class Listeners:
                 # conmon has its container's id among its arguments; a process of a container in its cgroup.
                 if self._command(pid) == "conmon":
                     words = (self._proc / str(pid) / "cmdline").read_text(errors="replace").split("\0")
-                    return next((word for word in words if _CONTAINER.fullmatch(word)), "")
-                ids = _CONTAINER.findall((self._proc / str(pid) / "cgroup").read_text(errors="replace"))
+                    return next((word for word in words if CONTAINER_ID.fullmatch(word)), "")
+                ids = CONTAINER_ID.findall((self._proc / str(pid) / "cgroup").read_text(errors="replace"))
                 if ids:
                     return str(ids[-1])
                 pid = stat_of(pid, self._proc).parent

@@ -1,6 +1,7 @@
 """Reading /proc (proc(5))."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,18 @@ from podsupd.core.processes import Stat, parse_stat
 
 # The kernel answers with as much as is asked for; a status has some 1.5 KiB, a command line may have megabytes.
 _READ_MAX = 16 * 1024
+
+CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def pids(proc: str | Path = "/proc") -> Iterator[int]:
+    """Yield the processes that there are."""
+    return (int(name) for name in os.listdir(proc) if name.isdecimal())  # noqa: PTH208  names, by the thousand
+
+
+def shown(text: str) -> str:
+    """Return what a process calls itself, for a reader: it can be anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def stat_of(pid: int, proc: Path = Path("/proc")) -> Stat:

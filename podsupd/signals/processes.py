@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from podsupd.core.processes import arguments, container_of, parse_stat, parse_status, readable
 from podsupd.model.processes import Member, ProcessCount, ProcessRecord, ProcessRecords
 from podsupd.signals.held import ANY_CONTAINER
-from podsupd.signals.proc import opened, read
+from podsupd.signals.proc import opened, pids, read
 
 MAX_RECORDS = 4096
 """Processes read for one answer: two containers at Podman's own limit of 2048."""
@@ -119,9 +119,9 @@ class _Scope:
         """Yield the PIDs that are not plainly the host's own, each with its PID namespace."""
         if not self._pods:
             return
-        for name in os.listdir(self._root):  # noqa: PTH208  names, by the thousand
-            if name.isdecimal() and (space := _namespace(f"{self._root}/{name}/ns/pid")) != self._own:
-                yield int(name), space
+        for pid in pids(self._root):
+            if (space := _namespace(f"{self._root}/{pid}/ns/pid")) != self._own:
+                yield pid, space
 
     def pod(self, place: str, space: int, directory: int | None = None) -> str | None:
         """Return the pod of a process in this PID namespace, None when it is in none of them; OSError when it is gone.

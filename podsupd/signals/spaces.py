@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from podsupd.signals import held
+from podsupd.signals.proc import pids
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
@@ -59,8 +60,7 @@ class Spaces:
         space = self._held.get(container_id)
         if space is None:
             return []
-        everyone = (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208  names, by the hundred
-        return [pid for pid in everyone if _number(pid) == space.number]
+        return [pid for pid in pids() if _number(pid) == space.number]
 
     def holds(self, container_id: str, pid: int) -> bool:
         """Say whether a process is in a container's namespace."""

@@ -2,7 +2,8 @@
 
 There are two. A signal, and a process that comes into a container, wake the reader: who it was may be gone from /proc
 in a moment. That processes of the host fork, run a program and exit does not; it is read with the next record that
-does, or within ORDINARY_S. On an idle host that is most of what there is, and waking for each most of the cost.
+does, or when the reader's time is over. On an idle host that is most of what there is, and waking for each most of
+the cost.
 """
 
 import asyncio
@@ -32,8 +33,6 @@ PAGES_A_TURN = 16
 """Of each CPU: some 2,000 records, so that the event loop is not held for long."""
 GATHER_S = 0.02
 """After the first record, so that a busy host costs 50 wakes a second and not one a record."""
-ORDINARY_S = 0.5
-"""How long what does not wake is left in the kernel: with that, ends of 6,000 processes a second fit (statuses)."""
 HALF_FULL = 50
 HOLD_NS = 1_000_000
 """A record is kept so long before it is handed on, because one of another CPU may be older and not yet read."""
@@ -158,7 +157,7 @@ class TracefsTracer:
         if not self._merge and not self._cut:
             self._arm()
             try:
-                async with asyncio.timeout(min(timeout_s, ORDINARY_S)):
+                async with asyncio.timeout(timeout_s):
                     await self._ready.wait()
             except TimeoutError:
                 return self._take()

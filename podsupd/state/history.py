@@ -23,7 +23,7 @@ from podsupd.state.sqlite import (
     transaction,
     unavailable,
 )
-from podsupd.state.worker import DISK_TIMEOUT_S, DiskThread
+from podsupd.state.worker import DiskThread
 
 T = TypeVar("T")
 
@@ -82,7 +82,6 @@ class HistoryDb:
         *,
         keep_signals: int = 100_000,
         batch_s: float = 1.0,
-        timeout_s: float = DISK_TIMEOUT_S,
         wall: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = _boottime,
     ) -> None:
@@ -94,7 +93,7 @@ class HistoryDb:
         self._wall = wall
         self._elapsed = elapsed
         self._began = wall() - elapsed()
-        self._thread = DiskThread("history.db", timeout_s)
+        self._thread = DiskThread("history.db")
         self._log = log.get("state")
         self._pending: dict[int, Event] = {}
         self._signals: dict[int, SignalRecord] = {}

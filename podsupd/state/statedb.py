@@ -40,7 +40,7 @@ from podsupd.state.sqlite import (
     transaction,
     unavailable,
 )
-from podsupd.state.worker import DISK_TIMEOUT_S, DiskThread
+from podsupd.state.worker import DiskThread
 
 T = TypeVar("T")
 Key = tuple[str, bytes]
@@ -92,14 +92,12 @@ class StateDb:
     an error the file is opened anew at the next save, so that it recovers by itself when the disk does; a file that
     was damaged or removed while we ran is made anew with everything that was in it.
 
-    Args:
-        directory: the state directory (``[state] dir``); made 0700 if missing.
-        timeout_s: how long a save waits for the disk before it is StateUnavailable.
+    directory: the state directory (``[state] dir``); made 0700 if missing.
     """
 
-    def __init__(self, directory: str, *, timeout_s: float = DISK_TIMEOUT_S) -> None:
+    def __init__(self, directory: str) -> None:
         self._path = Path(directory) / "state.db"
-        self._thread = DiskThread("state.db", timeout_s)
+        self._thread = DiskThread("state.db")
         self._log = log.get("state")
         self._queue: deque[_Save] = deque()
         # The rest is touched on the thread only. _rows: what callers were told is durable (None: never read);

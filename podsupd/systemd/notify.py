@@ -14,15 +14,11 @@ from typing import Self
 
 
 class SystemdNotifier:
-    """Tells systemd how we are, implementing ports.Notifier; a no-op without an address, and never raises.
+    """Tells systemd how we are, implementing ports.Notifier; a no-op without an address, and never raises."""
 
-    watchdog_interval_s: seconds between two watchdog() calls (half of the unit's WatchdogSec), None without one.
-    """
-
-    def __init__(self, address: str = "", watchdog_interval_s: float | None = None) -> None:
+    def __init__(self, address: str = "") -> None:
         # "@" is how the environment writes the leading NUL of an abstract address; vsock is for virtual machines.
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self.watchdog_interval_s = watchdog_interval_s
         self._socket: socket.socket | None = None
         if self._address.startswith(("/", "\0")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -32,20 +28,14 @@ class SystemdNotifier:
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
         """Take the variables out of the environment: what podsupd starts must not speak to our systemd."""
         address = environment.pop("NOTIFY_SOCKET", "")
-        microseconds = environment.pop("WATCHDOG_USEC", "")
-        pid = environment.pop("WATCHDOG_PID", "")
-        interval = None
-        if microseconds.isdecimal() and int(microseconds) > 0 and pid in {"", str(os.getpid())}:
-            interval = int(microseconds) / 2 / 1_000_000
-        return cls(address, interval)
+        # The watchdog is fed whether there is one or not.
+        environment.pop("WATCHDOG_USEC", None)
+        environment.pop("WATCHDOG_PID", None)
+        return cls(address)
 
     def ready(self, status: str) -> None:
-        """READY=1 with a STATUS; also ends a reload."""
-        self._send("READY=1", _status(status))
-
-    def status(self, text: str) -> None:
-        """STATUS=, one line in systemctl status."""
-        self._send(_status(text))
+        """READY=1 with a STATUS, one line in systemctl status; also ends a reload."""
+        self._send("READY=1", f"STATUS={' '.join(status.split())}")
 
     def watchdog(self) -> None:
         """WATCHDOG=1."""
@@ -70,7 +60,3 @@ class SystemdNotifier:
             # A full queue or a systemd that restarts loses this datagram; the next one says the same again.
             with contextlib.suppress(OSError):
                 self._socket.sendto("\n".join(fields).encode(errors="replace"), self._address)
-
-
-def _status(text: str) -> str:
-    return f"STATUS={' '.join(text.split())}"

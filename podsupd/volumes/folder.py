@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from podsupd import log
@@ -18,6 +18,8 @@ logger = log.get("volumes")
 
 MESSAGE_MAX = 4096
 """Bytes of a container's last words that are read, as in Kubernetes."""
+WORDS_MAX = 64 * 1024
+"""Bytes of memory that last words may take for longer than until the next look at them."""
 
 _IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 _ROOT_MODE = 0o700
@@ -32,6 +34,7 @@ class PodFolders:
         self._kept: dict[str, tuple[tuple[PodSpec, str], list[Path]]] = {}
         self._lock = asyncio.Lock()
         self._looked = False
+        self._cut: set[Path] = set()
 
     async def keep(self, pod: PodSpec, uid: str) -> Collection[str]:
         """Have every file of a pod's volumes as it should be; return the volumes that changed under containers.
@@ -68,6 +71,30 @@ class PodFolders:
     async def message(self, pod: str, container: str) -> str:
         """Return a container's last words; empty when there are none."""
         return await asyncio.to_thread(self._read, Path(files.message_file(self._root, pod, container)))
+
+    async def trim(self) -> None:
+        """Cut last words that grow without an end to what is read of them: the tmpfs is everybody's."""
+        pods = [kept[0] for kept, _ in self._kept.values()]
+        paths = [Path(files.message_file(self._root, pod.name, c.name)) for pod in pods for c in pod.every]
+        await asyncio.to_thread(self._trim, paths)
+
+    def _trim(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            try:
+                # Not by its size: who goes on writing where it was leaves a hole, which takes nothing.
+                taken = path.stat().st_blocks * 512
+                if taken <= WORDS_MAX:
+                    continue
+                os.truncate(path, MESSAGE_MAX)
+            except OSError:
+                continue  # a pod that is being removed
+            if path not in self._cut:
+                self._cut.add(path)
+                logger.warning(
+                    "a container's last words were cut: its terminationMessagePath is no log",
+                    file=str(path),
+                    bytes=taken,
+                )
 
     def _write(self, pod: PodSpec, uid: str) -> tuple[list[str], list[Path]]:
         """Write what differs; return the volumes that changed, and what now is to be found on the host."""

@@ -11,6 +11,7 @@ from podsupd.web.keys import CLOSING, CONTROL, METER, OPENAPI
 from podsupd.web.metrics import PrometheusMeter
 from podsupd.web.openapi import document
 from podsupd.web.problems import ApiError, problems
+from podsupd.web.rebinding import only_ours
 from podsupd.web.route import Route
 from podsupd.web.routes import ROUTES
 
@@ -21,13 +22,20 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(
-    control: Control, meter: PrometheusMeter, *, token: str | None = None, read_only: bool = False
+    control: Control,
+    meter: PrometheusMeter,
+    *,
+    token: str | None = None,
+    read_only: bool = False,
+    loopback: bool = False,
 ) -> web.Application:
     """Build the application of one listener.
 
     token: what callers must bear (None: nobody is asked). read_only: only /metrics, /healthz and /readyz.
+    loopback: over TCP, for callers on this host.
     """
-    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
+    middlewares = [problems, only_ours] if loopback else [problems]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[CONTROL], app[METER], app[CLOSING] = control, meter, Closing()
     app[OPENAPI] = document(ROUTES)
     app.on_response_prepare.append(_headers)

@@ -1,5 +1,6 @@
 """Handlers that answer with one JSON document; each asks the engine through ports.Control and shapes the answer."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,6 +11,9 @@ from podsupd.web import shapes
 from podsupd.web.keys import CLOSING, CONTROL, OPENAPI
 from podsupd.web.problems import ApiError
 from podsupd.web.route import Query
+
+BODY_S = 10.0
+"""How long a request's body may take (seconds)."""
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> web.Response:
@@ -111,9 +115,12 @@ async def openapi(request: web.Request, _query: Query) -> web.StreamResponse:
 
 
 async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
-    """Return the JSON object of the body, ``{}`` for an empty one; ApiError 400 for anything else."""
+    """Return the JSON object of the body, ``{}`` for an empty one; ApiError 408 for a late one, 400 for any other."""
     try:
-        data = await request.read()
+        async with asyncio.timeout(BODY_S):
+            data = await request.read()
+    except TimeoutError:
+        raise ApiError(408, f"cannot read the body: it was not whole after {BODY_S:g} s") from None
     except web.RequestPayloadError as error:
         raise ApiError(400, "cannot read the body: it broke off, or is not of its Content-Encoding") from error
     if not data.strip():

@@ -44,7 +44,7 @@ def _operation(route: Route) -> Json:
         + [_query_param(param) for param in route.params],
         "responses": {
             str(route.answer.status): _answer(route),
-            **{str(status): _problem(status, route) for status in sorted({400, 500, *route.errors})},
+            **{str(status): _problem(status, route) for status in sorted(_statuses(route))},
         },
     }
     if route.body:
@@ -53,6 +53,11 @@ def _operation(route: Route) -> Json:
     if route.token:
         operation["security"] = [{}, {"token": []}]
     return operation
+
+
+def _statuses(route: Route) -> set[int]:
+    """Return the statuses of its problems: a body may be late, a token may be missing."""
+    return {400, 500, *route.errors} | ({408} if route.body else set()) | ({401} if route.token else set())
 
 
 def _operation_id(route: Route) -> str:

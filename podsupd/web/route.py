@@ -66,8 +66,8 @@ class Answer:
 class Route:
     """A method and a path.
 
-    errors: the statuses that a caller must expect besides 400 and 500. public: needs no token and is on the
-    metrics listener too, /metrics excepted from the former. streams: the answer may go on for ever.
+    errors: the statuses that a caller must expect besides 400 and 500. read_only_listener: it is on the metrics
+    listener too. token: over TCP it needs the token. streams: the answer may go on for ever.
     """
 
     method: str

@@ -27,18 +27,32 @@ SHUTDOWN_S = 0.5
 CONNECTIONS_MAX = 256
 """How many connections a listener has at once; a reader that follows a stream holds one for as long as it reads."""
 
+IDLE_S = 75.0
+"""How long a connection may take to ask, from its beginning or after an answer (seconds), header and all.
+
+A Prometheus that scrapes once a minute keeps its connection.
+"""
+UNREAD_S = 30.0
+"""How long an answer of the metrics may stand unread (seconds); a stream of the control endpoint may, in a pager."""
+HANDSHAKE_S = 10.0
+"""How long a TLS handshake may take (seconds): until it is over the connection is not counted."""
+
 _log = log.get("web")
 
 
 @dataclass(slots=True)
 class _Listener:
-    """A TCP listener: wanted from the start, bound when its address is free."""
+    """A TCP listener: wanted from the start, bound when its address is free.
+
+    unread_s: how long an answer may stand unread (seconds); None: as long as the reader likes.
+    """
 
     name: str
     setting: str
     address: Address
     app: web.Application
     tls: ssl.SSLContext | None = None
+    unread_s: float | None = None
     runner: web.AppRunner | None = None
     said: bool = False
 
@@ -71,7 +85,7 @@ class WebServer:
         if not api.listen:
             return []
         address = parse_address(api.listen, "api.listen")
-        app = make_app(control, meter, token=read_token(api))
+        app = make_app(control, meter, token=read_token(api), loopback=address.loopback)
         return [_Listener("control endpoint", "api.listen", address, app, tls_context(api, address))]
 
     def _metrics(self, control: Control, meter: PrometheusMeter) -> list[_Listener]:
@@ -79,7 +93,8 @@ class WebServer:
         if not listen:
             return []
         address = parse_address(listen, "metrics.listen")
-        return [_Listener("metrics", "metrics.listen", address, make_app(control, meter, read_only=True))]
+        app = make_app(control, meter, read_only=True, loopback=address.loopback)
+        return [_Listener("metrics", "metrics.listen", address, app, unread_s=UNREAD_S)]
 
     @property
     def addresses(self) -> list[Any]:
@@ -138,7 +153,7 @@ class WebServer:
     async def _try(self, listener: _Listener) -> None:
         where = str(listener.address)
         try:
-            bound = bind_tcp(listener.address)
+            bound = bind_tcp(listener.address, listener.unread_s)
         except OSError as error:
             if not listener.said:
                 listener.said = True
@@ -161,7 +176,9 @@ class WebServer:
 
 
 def _runner(app: web.Application) -> web.AppRunner:
-    return web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    return web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=IDLE_S
+    )
 
 
 def _inode(path: str) -> tuple[str, int]:
@@ -180,8 +197,8 @@ def _remove(path: str, inode: int) -> None:
 class _Site(web.SockSite):
     """A socket that is bound already, on which CONNECTIONS_MAX are open at once, and in a burst a few more.
 
-    Each costs a descriptor of those that the pods are looked after with, and a client that sends nothing can hold one
-    for ever. aiohttp's SockSite knows no such bound, and gives every socket to create_server, for TCP only.
+    Each costs a descriptor of those that the pods are looked after with. aiohttp's SockSite knows no such bound, and
+    gives every socket to create_server, for TCP only.
     """
 
     async def start(self) -> None:
@@ -207,7 +224,11 @@ class _Site(web.SockSite):
             self._server = await loop.create_unix_server(protocol, sock=self._sock, backlog=self._backlog, **options)
         else:
             self._server = await loop.create_server(
-                protocol, sock=self._sock, ssl=self._ssl_context, backlog=self._backlog
+                protocol,
+                sock=self._sock,
+                ssl=self._ssl_context,
+                ssl_handshake_timeout=HANDSHAKE_S if self._ssl_context else None,
+                backlog=self._backlog,
             )
 
 

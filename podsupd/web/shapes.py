@@ -1,10 +1,10 @@
 """The model as JSON: v1 Pod and PodList for pods, plain camelCase objects for the rest; durations in seconds."""
 
-import signal
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
+from podsupd.core import signal_words
+from podsupd.core.stamps import stamp
 from podsupd.model.desired import DesiredFile, Problem
 from podsupd.model.observed import LogLine
 from podsupd.model.plan import Death
@@ -33,9 +33,7 @@ def filled(**fields: Any) -> Json:
 
 def timestamp(epoch: float) -> str | None:
     """Render epoch seconds as RFC 3339 in UTC; 0 is never."""
-    if not epoch:
-        return None
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return stamp(epoch, "seconds") if epoch else None
 
 
 def pod_list(pods: Iterable[PodStatus]) -> Json:
@@ -64,7 +62,7 @@ def pod(status: PodStatus) -> Json:
             **filled(
                 initContainerStatuses=[container(c, status) for c in status.init_containers],
                 podIP=seen.ip if seen else None,
-                startTime=timestamp(seen.infra.started_epoch) if seen and seen.infra else None,
+                startTime=timestamp(status.started_at),
             ),
         },
         "podsupd": {
@@ -129,7 +127,7 @@ def terminated(death: Death) -> Json:
     return {
         "exitCode": death.exit_code,
         **filled(
-            signal=signal_number(death.signal),
+            signal=signal_words.parse(death.signal) if death.signal else None,
             reason=death.reason,
             message=death.words or death.message,
             startedAt=timestamp(death.started_epoch),
@@ -152,11 +150,6 @@ def _terminated_unseen(status: ContainerStatus, of: PodStatus) -> Json:
             containerID=f"podman://{status.container_id}" if status.container_id else None,
         ),
     }
-
-
-def signal_number(name: str | None) -> int | None:
-    """Return the number of ``SIGKILL``; None for no signal or a name that this platform has not."""
-    return signal.Signals[name].value if name and name in signal.Signals.__members__ else None
 
 
 def probe(status: ProbeStatus) -> Json:

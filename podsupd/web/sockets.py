@@ -119,8 +119,11 @@ def _peer(connected: socket.socket) -> str:
         return f"process {pid}"
 
 
-def bind_tcp(address: Address) -> list[socket.socket]:
-    """Listen on the address in all its families; OSError when one is taken or unknown."""
+def bind_tcp(address: Address, unread_s: float | None = None) -> list[socket.socket]:
+    """Listen on the address in all its families; OSError when one is taken or unknown.
+
+    unread_s: after how many seconds a connection ends whose peer takes no byte of what was sent (None: never).
+    """
     found = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
     )
@@ -130,6 +133,9 @@ def bind_tcp(address: Address) -> list[socket.socket]:
             new = socket.socket(family, kind, protocol)
             bound.append(new)
             new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if unread_s is not None:
+                # tcp(7): of a window that stays shut as well; a connection has it from its listener.
+                new.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unread_s * 1000))
             if family == socket.AF_INET6:
                 new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             new.bind(where)

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 PODSUPD = Path(sys.executable).parent / "podsupd"
 PODMAN_URL = "unix:///run/podman/podman.sock"
+PATIENCE = float(os.environ.get("PODSUPD_TEST_PATIENCE", "1"))
+"""How many times longer all limits are, on a machine that is emulated."""
 
 
 def until(
@@ -30,6 +32,8 @@ def until(
 
     tail: what is added to the failure, as it is then.
     """
+    seconds *= PATIENCE
+    every *= PATIENCE  # Who looks takes the time of what is looked at.
     end = time.monotonic() + seconds
     last: object = None
     while time.monotonic() < end:
@@ -71,7 +75,7 @@ def nginx_workers(master: int) -> set[int]:
 
 def podman(*args: str, check: bool = True) -> str:
     """Run the podman command and return what it printed."""
-    done = subprocess.run(["podman", *args], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(["podman", *args], capture_output=True, text=True, check=False, timeout=120 * PATIENCE)
     if check and done.returncode != 0:
         raise AssertionError(f"podman {' '.join(args)}: {done.stderr}")
     return done.stdout.strip()
@@ -198,7 +202,7 @@ level = "debug"
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(30 * PATIENCE)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
@@ -213,7 +217,7 @@ level = "debug"
 
     def request(self, method: str, path: str, body: object = None, timeout: float = 90.0) -> Answer:
         """Make one request on the control socket."""
-        connection = _Unix(str(self.socket), timeout)
+        connection = _Unix(str(self.socket), timeout * PATIENCE)
         try:
             data = None if body is None else json.dumps(body)
             headers = {} if body is None else {"Content-Type": "application/json"}
@@ -233,7 +237,7 @@ level = "debug"
 
     def metrics(self) -> str:
         """Scrape the metrics listener as Prometheus would."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10 * PATIENCE)
         try:
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()
@@ -251,8 +255,9 @@ level = "debug"
         """Run the podsupd command against this daemon."""
         environment = {**os.environ, "PODSUPD_SOCKET": str(self.socket), "NO_COLOR": "1"}
         done = subprocess.run(
-            [PODSUPD, *args], capture_output=True, text=True, check=False, timeout=180, env=environment
-        )
+            [PODSUPD, *args],
+            capture_output=True, text=True, check=False, timeout=180 * PATIENCE, env=environment,
+        )  # fmt: skip
         if check and done.returncode != 0:
             raise AssertionError(f"podsupd {' '.join(args)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from e2e.conftest import clean
-from e2e.harness import Daemon, podman, until
+from e2e.harness import PATIENCE, Daemon, podman, until
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 FILES = sorted(path.name for path in CORPUS.glob("*.yaml"))
@@ -71,7 +71,7 @@ def run_in(container: str, commands: list[str]) -> list[str]:
     script = f"\necho '{MARK}'\n".join(f"( {command}\n) 2>&1" for command in commands)
     done = subprocess.run(
         ["podman", "exec", container, "sh", "-c", script],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60 * PATIENCE,
     )  # fmt: skip
     printed = done.stdout.split(f"{MARK}\n")
     assert len(printed) == len(commands), f"{container}: {done.stdout}{done.stderr}"

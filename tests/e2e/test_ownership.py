@@ -297,7 +297,7 @@ def test_one_directory_and_one_state_have_one_podsupd(
         assert f"{words} {first.pid}" in said
         assert "cannot lock" in said
         assert "Traceback" not in said
-    assert first.get("/readyz").status == 200
+    until(lambda: first.get("/readyz").status == 200, "the first one ready as before")
     assert lives(witness, name) == before
 
 

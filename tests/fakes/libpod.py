@@ -175,7 +175,7 @@ class FakeLibpod(Objects):
         ])  # fmt: skip
 
     async def _list_containers(self, request: web.Request) -> web.Response:
-        wanted = json.loads(request.query.get("filters", "{}")).get("pod")
+        wanted = json.loads(request.query.get("filters", "{}")).get("id")
         names = {p["Id"]: p["Name"] for p in self.pods.values()}
         template = self._recorded["containers"][0]
 
@@ -196,7 +196,7 @@ class FakeLibpod(Objects):
                  "State": "storage", "Command": [self.storage_command]}
                 for name, storage in self.storage.items()
             ]  # fmt: skip
-        return web.json_response([n for n in lines if wanted is None or n["PodName"] in wanted])
+        return web.json_response([n for n in lines if wanted is None or n["Id"] in wanted])
 
     async def _create_pod(self, request: web.Request) -> web.Response:
         body = await request.json()

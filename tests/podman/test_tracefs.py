@@ -12,7 +12,6 @@ import pytest
 
 from podsupd.errors import TracingUnavailable
 from podsupd.model.signals import Attached, Delivered, Ended, Execed, Exited, Generated, TraceEvent
-from podsupd.signals import tracefs
 from podsupd.signals.tracefs import TracefsTracer, find_or_mount
 from tests.fakes.connector import ends_are_told
 
@@ -134,9 +133,8 @@ async def test_processes_that_come_and_go_wake_nobody() -> None:
         tracer.close()
 
 
-async def test_a_process_that_comes_into_a_container_wakes_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_comes_into_a_container_wakes_the_reader() -> None:
     """Who signals from a container and is gone at once is looked at while /proc still has it."""
-    monkeypatch.setattr(tracefs, "ORDINARY_S", 60)
     v1 = Path("/sys/fs/cgroup/pids")
     cgroup = (v1 if v1.is_dir() else v1.parent) / f"podsupd-{NAME}"
     tracer = TracefsTracer(NAME)

@@ -14,6 +14,8 @@ export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_QUIET=1 PYTHON=/usr/bin/python3
 /opt/tests/bin/pip install --no-deps --no-build-isolation -e /podsupd
 podman load -q -i /images.tar
 rm -rf /images.tar /wheels
+# Each log-in would start a systemd of its own for root: half a minute where it is emulated.
+echo UsePAM no > /etc/ssh/sshd_config.d/50-test-host.conf
 cp {EXAMPLE} {MANIFESTS}/
 systemctl enable -q podman.socket podsupd.service
 """

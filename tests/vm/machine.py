@@ -92,7 +92,7 @@ class Machine(Host):
     def reached(self) -> bool:
         """Say whether it answers now."""
         try:
-            return self.enter(["true"], timeout=10).returncode == 0
+            return self.enter(["true"], timeout=30).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
@@ -122,7 +122,7 @@ class Machine(Host):
         """Run a command over ssh; 255 where it cannot be reached."""
         ssh = [
             *("ssh", "-q", "-i", str(self._made / "key"), "-p", str(self._port), "-o", "BatchMode=yes"),
-            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=5"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60"),
             *("root@127.0.0.1", "--", shlex.join(command)),
         ]
         given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}

@@ -1,5 +1,6 @@
 """podsupd check: every fault of every file, without a daemon."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,17 @@ def test_the_example_is_right() -> None:
     """The manifest that the README starts with has neither errors nor warnings."""
     done = command("check", str(Path(__file__).parents[3] / "config" / "pods.d"))
     assert (done.code, done.out) == (0, "ok: 1 file, 1 pod\n")
+
+
+def test_machines_read_it_as_json(folder: Path) -> None:
+    """A CI job takes file, line, path and message of each fault from fields, as of /v1/config."""
+    (folder / "b.yml").write_text(POD.replace("NAME", "b").replace("image:", "imag:").replace("18400", "18401"))
+    done = command("check", "-o", "json", str(folder), str(folder / "none.yaml"))
+    found = json.loads(done.out)
+    assert (done.code, found["valid"]) == (1, False)
+    good, wrong, missing = found["files"]
+    assert good == {"path": f"{folder}/a.yaml", "pods": ["a"], "objects": [], "errors": [], "warnings": []}
+    fault = wrong["errors"][0]
+    assert (fault["source"], fault["line"], fault["path"]) == (f"{folder}/b.yml", 6, "spec.containers[0].imag")
+    assert missing["errors"][0]["message"] == "cannot read the file: No such file or directory"
+    assert json.loads(command("check", "-o", "json", str(folder / "a.yaml")).out)["valid"] is True

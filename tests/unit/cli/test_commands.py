@@ -298,7 +298,7 @@ async def test_signals_are_a_table_or_lines_of_json(podsupd: Run, control: FakeC
     fate = "nginx-server/nginx[6] handler, 41 us exit 0 after 4.7 ms"
     assert " ".join(first.split()) == f"2026-11-22 06:27:14.833 SIGQUIT busybox-client/kill[131] (exec) {fate}"
     fate = "nginx-server/nginx[6] ignored -"
-    assert " ".join(second.split()) == f"2026-11-22 06:27:14.833 SIGQUIT x12 host/ba?[sh[77] {fate}"
+    assert " ".join(second.split()) == f"2026-11-22 06:27:14.833 SIGQUIT x12 host/ba\\x1b[sh[77] {fate}"
     lines = (await podsupd("signals", "my-shared-pod", "-o", "json")).out.splitlines()
     assert [json.loads(line)["id"] for line in lines] == [4711, 4713]
     assert yaml.safe_load((await podsupd("signals", "my-shared-pod", "-o", "yaml")).out)[0]["signal"] == "SIGQUIT"

@@ -2,10 +2,12 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from podsupd.errors import SignalRefused
+from podsupd.model.signal_policy import SignalPolicy
 from tests.unit.cli.conftest import Run
 from tests.unit.web.fakes import FakeControl
 from tests.unit.web.signal_fakes import drill_report
@@ -63,3 +65,17 @@ async def test_the_daemons_no_is_shown(podsupd: Run, control: FakeControl) -> No
     control.error = SignalRefused("cannot drill pod my-shared-pod: a drill of it is under way")
     done = await podsupd("drill", "my-shared-pod", "--yes")
     assert (done.code, done.err) == (1, "podsupd: cannot drill pod my-shared-pod: a drill of it is under way\n")
+
+
+async def test_where_nothing_is_expected_nobody_is_asked(
+    podsupd: Run, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a pod without expectations it is said that there is nothing to drill, instead of asking for --yes."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    pod = control.pods_[0]
+    assert pod.spec is not None
+    control.pods_[0] = replace(pod, spec=replace(pod.spec, signals=SignalPolicy()))
+    control.error = SignalRefused("cannot drill pod my-shared-pod: it expects nothing")
+    control.pods = lambda: tuple(control.pods_)  # type: ignore[method-assign]
+    done = await podsupd("drill", "my-shared-pod")
+    assert (done.code, done.err) == (1, "podsupd: cannot drill pod my-shared-pod: it expects nothing\n")

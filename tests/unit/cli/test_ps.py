@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from podsupd.cli.output import printable
 from podsupd.cli.ps import branches, shortened
-from podsupd.core.processes import signal_names
+from podsupd.core import signal_words
 from podsupd.errors import ProcessesUnavailable
 from podsupd.model.processes import PodProcesses
 from tests.unit.cli.conftest import Run
 from tests.unit.web.fakes import FakeControl
 
-ALL = list(signal_names(2**64 - 1))
+ALL = list(signal_words.names(2**64 - 1))
 
 PS = r"""PID  HOST  CONTAINER              STATE             SIGNALS                             COMMAND
 1    4001  (infra)                sleeping          -                                   /catatonit -P

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.directory import BROKEN, BUSY, DIR, ELSEWHERE, EMPTY, HERE, UNREACHABLE, UNREADABLE, pod, scan
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podsupd.core.desired import settle
@@ -20,7 +20,7 @@ class Step:
     released: frozenset[str]
 
 
-calm = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+calm = settings(max_examples=300)
 NAMES = ["a", "b", "c"]
 
 

@@ -105,7 +105,7 @@ def test_the_next_look_is_when_the_cool_down_is_over() -> None:
     reset=st.floats(0, 300),
     story=st.lists(st.tuples(st.floats(0.01, 200), st.sampled_from("FFFTTN-")), max_size=60),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_ladder_never_storms(steps: str, cooldown: float, reset: float, story: list[tuple[float, str]]) -> None:
     """Whatever a probe says: no two steps within a cool-down, none left out, no second restart of one life."""
     spec = probe(steps, cooldown, reset)

@@ -81,7 +81,7 @@ def test_a_paused_container_is_the_operators_wish() -> None:
 
 def test_a_foreign_pod_of_the_same_name_is_left_alone() -> None:
     """D3: it is a conflict to report, and what is told names the way out."""
-    world = World(seen=ObservedPod("x", "p", {}, "Running", None, ()))
+    world = World(seen=ObservedPod("x", "p", {}, None, ()))
     made = world.settle()
     assert "podman pod rm p" in made.conflict
     world.want = None

@@ -191,7 +191,7 @@ def check_fixed_point(world: World) -> None:
     assert again.memory == world.memory
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(happenings, max_size=14))
 @example([("turn", 3), ("want", 1), ("stick", 0), ("stick", 1)])
 def test_converges_to_what_is_wanted_and_then_rests(story: list[tuple[str, int]]) -> None:
@@ -204,7 +204,7 @@ def test_converges_to_what_is_wanted_and_then_rests(story: list[tuple[str, int]]
     check_fixed_point(world)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(happenings, max_size=14))
 def test_never_touches_what_is_not_ours(story: list[tuple[str, int]]) -> None:
     """A stranger's container in our pod outlives everything (World asserts on every action)."""
@@ -223,11 +223,11 @@ def test_never_touches_what_is_not_ours(story: list[tuple[str, int]]) -> None:
     assert any(c.id == "stranger" and c.state.alive for c in world.seen.containers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(happenings, max_size=10))
 def test_a_foreign_pod_is_never_planned_for(story: list[tuple[str, int]]) -> None:
     """Whatever is asked, a pod without our owner id gets no action."""
-    foreign = ObservedPod("x", "p", {}, "Running", None, ())
+    foreign = ObservedPod("x", "p", {}, None, ())
     world = World(seen=foreign)
     for kind, value in story:
         if kind == "vanish":
@@ -237,7 +237,7 @@ def test_a_foreign_pod_is_never_planned_for(story: list[tuple[str, int]]) -> Non
     assert world.seen == foreign
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(happenings, max_size=12), st.booleans())
 def test_the_same_input_gives_the_same_plan(story: list[tuple[str, int]], stopped: bool) -> None:  # noqa: FBT001
     """A plan can be shown, and made again, without surprise."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podsupd.core import probing
+from podsupd.core.backoff import spread
 from podsupd.core.probing import ProbeState, Result
 from podsupd.model.observed import Incarnation
 from podsupd.model.spec import ExecCommand, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
@@ -221,12 +222,10 @@ def test_resumed_due_keeps_the_turn() -> None:
 @pytest.mark.parametrize("at", [100.0, 1e6])
 def test_resumed_due_splays_what_is_overdue(at: float) -> None:
     """After a restart the probes of a full host do not all fire at once, and none waits longer than ten seconds."""
-    dues = [probing.resumed_due(make(period_s=3600.0), at, probing.splay(f"pod{n}/web"), 9000.0) for n in range(200)]
+    dues = [probing.resumed_due(make(period_s=3600.0), at, spread(f"pod{n}/web"), 9000.0) for n in range(200)]
     assert all(9000.0 <= due < 9000.0 + probing.SPLAY_CAP_S for due in dues)
     assert max(dues) - min(dues) > 0.8 * probing.SPLAY_CAP_S
-    assert dues == [
-        probing.resumed_due(make(period_s=3600.0), at, probing.splay(f"pod{n}/web"), 9000.0) for n in range(200)
-    ]
+    assert dues == [probing.resumed_due(make(period_s=3600.0), at, spread(f"pod{n}/web"), 9000.0) for n in range(200)]
 
 
 def test_fingerprint_tells_probes_apart() -> None:

@@ -5,16 +5,16 @@ import signal
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from podsupd.core import signal_words
 from podsupd.core.processes import (
     arguments,
     container_of,
     parse_stat,
     parse_status,
     readable,
-    signal_names,
     state_word,
     tree,
 )
@@ -65,10 +65,10 @@ def test_status_has_pids_and_masks() -> None:
     """Signals pending for the thread and for the process are both pending; a name does not make a line."""
     status = parse_status(STATUS)
     assert status.namespace_pids == (16057, 6)
-    assert signal_names(status.pending) == ("SIGUSR1", "SIGUSR2")
-    assert signal_names(status.blocked) == ("SIGUSR1", "SIGUSR2")
-    assert signal_names(status.ignored) == ("SIGPIPE", "SIGSYS")
-    assert signal_names(status.caught)[:4] == ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1")
+    assert signal_words.names(status.pending) == ("SIGUSR1", "SIGUSR2")
+    assert signal_words.names(status.blocked) == ("SIGUSR1", "SIGUSR2")
+    assert signal_words.names(status.ignored) == ("SIGPIPE", "SIGSYS")
+    assert signal_words.names(status.caught)[:4] == ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1")
     with pytest.raises(ValueError, match="SigPnd"):
         parse_status(b"Pid:\t1\n")
 
@@ -86,7 +86,7 @@ def test_half_a_text_is_no_process(text: bytes, at: int) -> None:
 @given(st.sets(st.integers(1, 64)))
 def test_every_signal_has_a_name_of_its_own(numbers: set[int]) -> None:
     """No signal of a mask is left out, doubled or out of order, real-time ones included."""
-    names = signal_names(sum(1 << (number - 1) for number in numbers))
+    names = signal_words.names(sum(1 << (number - 1) for number in numbers))
     assert len(set(names)) == len(names) == len(numbers)
     known = [n for n in sorted(numbers) if n in set(signal.Signals)]
     assert [name for name in names if name in signal.Signals.__members__] == [signal.Signals(n).name for n in known]
@@ -94,7 +94,7 @@ def test_every_signal_has_a_name_of_its_own(numbers: set[int]) -> None:
 
 def test_real_time_signals_are_named_from_their_first() -> None:
     """A real-time signal has the name that kill -l gives it; glibc's own two have their numbers."""
-    assert signal_names(1 << 31 | 1 << 33 | 1 << 34 | 1 << 63) == ("SIG32", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMAX")
+    assert signal_words.names(1 << 31 | 1 << 33 | 1 << 34 | 1 << 63) == ("SIG32", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMAX")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,6 @@ def test_any_records_make_a_forest(found: list[ProcessRecord]) -> None:
         path.append(process.host_pid)
 
 
-@settings(deadline=None)
 @given(st.lists(records, unique_by=lambda r: r.pid).flatmap(lambda r: st.tuples(st.just(r), st.permutations(r))))
 def test_the_order_of_reading_does_not_matter(pair: tuple[list[ProcessRecord], list[ProcessRecord]]) -> None:
     """Two looks at the same processes give the same tree."""

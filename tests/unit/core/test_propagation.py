@@ -325,7 +325,7 @@ def histories(draw: st.DrawFn) -> list[TraceEvent]:
 
 
 @given(histories(), st.lists(st.integers(0, 60), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_nothing_is_lost_or_counted_twice(events: list[TraceEvent], cuts: list[int]) -> None:
     """Every signal of a pod is one record, however the reading of the trace is cut into turns."""
     whole, cut = World().feed(*events), World()
@@ -350,7 +350,7 @@ def test_nothing_is_lost_or_counted_twice(events: list[TraceEvent], cuts: list[i
 
 
 @given(histories())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_causes_are_earlier_and_mutual(events: list[TraceEvent]) -> None:
     """A chain never runs backwards, and what a signal led to names it as its cause."""
     records = {record.id: record for record in World().feed(*events).all()}
@@ -361,7 +361,7 @@ def test_causes_are_earlier_and_mutual(events: list[TraceEvent]) -> None:
 
 
 @given(histories(), st.sampled_from(["signal", "forward", "drill"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_watch_sees_its_own_and_what_follows_and_nothing_else(events: list[TraceEvent], purpose: str) -> None:
     """Whatever else happens, a report is of exactly the signals that podsupd sent for it and of those sent on."""
     world, watch = World(), Watch(purpose)

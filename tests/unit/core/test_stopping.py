@@ -185,7 +185,7 @@ specs = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.builds(Rule, st.floats(0, 60), specs, st.booleans()), st.integers(0, 3), st.lists(happenings, max_size=20))
 def test_any_story_ends_with_nobody_left_and_nobody_killed_early(
     rule: Rule, left: int, story: list[tuple[str, float]]

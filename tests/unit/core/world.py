@@ -184,7 +184,7 @@ class World:
                 infra = ObservedContainer(f"infra{stamp}", f"infra{stamp}", ContainerState.CREATED)
                 shared = {"net", "pid"} if spec.share_process_namespace else {"net"}
                 labels = {OWNER_LABEL: OWNER, DIGEST_LABEL: digest}
-                self.seen = ObservedPod(f"pod{stamp}", spec.name, labels, "Created", infra, (), frozenset(shared))
+                self.seen = ObservedPod(f"pod{stamp}", spec.name, labels, infra, (), frozenset(shared))
             case CreateContainer(pod_id=pod_id, container=spec, digest=digest):
                 assert self.seen is not None
                 assert pod_id in {self.seen.id, self.seen.name}

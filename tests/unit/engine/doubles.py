@@ -17,7 +17,7 @@ def tools_over(seen: ObservedPod | None) -> Any:
     edges: Any = {field.name: MagicMock() for field in fields(Tools)}
     made: Any = Tools(**edges | {"owner": OWNER, "causes": AsyncMock(return_value={}), "adopt": AsyncMock()})
     made.clock.now = lambda: Now(asyncio.get_running_loop().time(), "boot")
-    made.clock.wall = lambda: 0.0
+    made.clock.wall = lambda: 1_800_000_000.0 + asyncio.get_running_loop().time()
     made.runtime.observe_pod = AsyncMock(return_value=seen)
     made.state.save_memory = AsyncMock()
     made.state.forget_pod = AsyncMock()

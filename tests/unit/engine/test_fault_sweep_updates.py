@@ -12,7 +12,7 @@ from podsupd.model.spec import CronSpec, JobSpec, PodSpec, PullPolicy, RestartPo
 from tests.fakes.objects import BUSYBOX
 
 GOOD, BAD = "a" * 64, "b" * 64
-LOOKS = frozenset({"list_containers", "list_pods", "inspect_pod"})
+LOOKS = frozenset({"list_containers", "list_pods", "inspect_pod", "inspect_container"})
 """How these may fail is swept in test_fault_sweep."""
 MIDNIGHT = 1795305600.0  # 2026-11-22T00:00Z
 

@@ -1,7 +1,10 @@
 """What a worker does for the files of its pod."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
+
+import pytest
 
 from podsupd.engine.file_keeper import LOG_LINES, FileKeeper
 from podsupd.errors import FilesUnavailable, PodmanRejected
@@ -11,7 +14,7 @@ from podsupd.model.spec import ContainerSpec, PodSpec, Source
 
 POD = PodSpec("p", Source("/d/p.yaml"), (ContainerSpec("c", "p-c", "image", message_from_log=True),))
 DEAD = ObservedContainer("id", "p-c", ContainerState.EXITED, {OWNER_LABEL: "me", CONTAINER_LABEL: "c"}, exit_code=1)
-SEEN = ObservedPod("pod", "p", {OWNER_LABEL: "me"}, "Running", None, (DEAD,))
+SEEN = ObservedPod("pod", "p", {OWNER_LABEL: "me"}, None, (DEAD,))
 
 
 @dataclass
@@ -22,6 +25,7 @@ class Files:
     changed: Collection[str] = ()
     words: str = ""
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    trimmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def keep(self, pod: PodSpec, uid: str) -> Collection[str]:
         """Note it, or fail."""
@@ -44,6 +48,11 @@ class Files:
         """Return what was left."""
         del pod, container
         return self.words
+
+    async def trim(self) -> None:
+        """Note it."""
+        self.calls.append(("trim",))
+        self.trimmed.set()
 
 
 class Runtime:
@@ -127,3 +136,19 @@ async def test_a_death_is_asked_for_its_words_once() -> None:
     assert await keeper(Files(words="why")).words(POD, SEEN, known) == {}
     assert await keeper(Files(words="why")).words(None, SEEN, PodMemory()) == {}
     assert await keeper(Files(words="why")).words(POD, None, PodMemory()) == {}
+
+
+async def test_what_containers_write_is_bounded_at_every_relist() -> None:
+    """Last words that grow are looked at as often as Podman is."""
+    files = Files()
+    one = keeper(files)
+    running = asyncio.create_task(one.run())
+    for _ in range(2):
+        one.poke()
+        async with asyncio.timeout(10):
+            await files.trimmed.wait()
+        files.trimmed.clear()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert files.calls == [("trim",), ("trim",)]

@@ -155,3 +155,17 @@ async def test_a_pod_starts_when_the_one_that_it_is_after_is_ready(rig: Rig) -> 
     await rig.want(pod("late", after=("base",)), pod("base"))
     await rig.until(lambda: rig.settled("late"), "both up")
     assert [p["Name"] for p in rig.fake.pods.values()] == ["base", "late"]
+
+
+async def test_a_clock_that_is_set_is_told_and_restarts_nothing(rig: Rig) -> None:
+    """Booted in 1970, set right by NTP: the history says why its times jump, and the pods go on."""
+    rig.clock.epoch = 300.0
+    await rig.up(pod("a"))
+    rig.fake.calls.clear()
+    rig.clock.epoch = None
+    await rig.relist()
+    await rig.relist()
+    assert rig.journal.reasons("") == ["ClockSet"]
+    await rig.until(lambda: rig.settled("a"), "the pod looked at")
+    looks = {"list_pods", "list_containers", "inspect_pod", "inspect_container"}
+    assert {name for name, _ in rig.fake.calls} <= {*looks, "save"}

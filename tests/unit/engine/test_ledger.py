@@ -166,7 +166,7 @@ def container(name: str, cid: str, pid: int, *, dead: bool = False) -> ObservedC
 def pod(*, dead: bool = False, owner: str = OWNER) -> ObservedPod:
     """Return the pod; with dead its container main has ended."""
     containers = (container("main", MAIN, 11, dead=dead), container("side", SIDE, 12))
-    return ObservedPod("p", "web", {OWNER_LABEL: owner}, "Running", None, containers)
+    return ObservedPod("p", "web", {OWNER_LABEL: owner}, None, containers)
 
 
 def sent(tid: int = 12, target: int = 11, signal: int = 15) -> Generated:

@@ -51,7 +51,7 @@ class Podman:
     async def info(self) -> RuntimeInfo:
         """Say a version."""
         self.infos += 1
-        return RuntimeInfo("4.3.1", rootless=False, cgroup_version="v1", cgroup_manager="cgroupfs")
+        return RuntimeInfo("4.3.1", rootless=False, cgroup_manager="cgroupfs")
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         """Tell what the test says."""
@@ -64,7 +64,7 @@ class Podman:
 class Bench:
     """An observer and everything around it."""
 
-    def __init__(self, podman: Podman, hanging: Callable[[], tuple[str, ...]] | None = None) -> None:
+    def __init__(self, podman: Podman, hanging: Callable[[], tuple[str, ...]] = tuple) -> None:
         self.podman = podman
         self.meter, self.notifier = MagicMock(spec=Meter), MagicMock(spec=Notifier)
         self.seen: list[Relist] = []

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from podsupd.core import probing
+from podsupd.core.backoff import spread
 from podsupd.engine.probe_entries import SavedProbe
 from podsupd.model.spec import HttpGet, Vantage
 from podsupd.ports import Attempt
@@ -238,7 +239,7 @@ async def test_what_does_not_fit_is_not_restored(case: str) -> None:
 async def test_overdue_probes_are_splayed_after_a_restart() -> None:
     """A start over a full host spreads its first attempts instead of making them in one instant."""
     state = replace(probing.begin(spec_of("r"), LIFE), passing=True, at=100.0)
-    async with running(phase=probing.splay) as b:
+    async with running(phase=spread) as b:
         for n in range(50):
             b.scheduler.restore(f"p{n}", [SavedProbe("r", probing.fingerprint(spec_of("r")), state)])
             b.scheduler.sync(f"p{n}", wanted(spec_of("r"), age=900.0))
@@ -289,7 +290,7 @@ async def test_a_cancelled_run_leaves_no_attempt() -> None:
     pokes=st.lists(st.floats(0.01, 30), max_size=8),
 )
 @example(period=1.0, delay=0.001, takes=0.0, pokes=[])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_drift_whatever_pokes_the_loop(period: float, delay: float, takes: float, pokes: list[float]) -> None:
     """However often the loop is woken, attempts come at start + delay + n periods."""
 

@@ -28,12 +28,11 @@ SEEN = ObservedPod(
     "p1",
     "web",
     {OWNER_LABEL: OWNER},
-    "Running",
     container("infra", 100),
     (container("a", 120), container("b", 110), container("dead", 130, ContainerState.EXITED)),
     frozenset({"pid", "net"}),
 )
-STRANGER = ObservedPod("p2", "web", {OWNER_LABEL: "else"}, "Running", None, (container("a", 120),))
+STRANGER = ObservedPod("p2", "web", {OWNER_LABEL: "else"}, None, (container("a", 120),))
 
 
 def view(seen: ObservedPod | None = SEEN) -> PodView:

@@ -24,7 +24,7 @@ def worker_over(seen: ObservedPod | None) -> tuple[Worker, Any]:
 
 @pytest.mark.parametrize(
     "seen",
-    [None, ObservedPod("1" * 64, "p", {OWNER_LABEL: "another"}, "Running", None, ())],
+    [None, ObservedPod("1" * 64, "p", {OWNER_LABEL: "another"}, None, ())],
     ids=["nothing there", "not ours"],
 )
 async def test_a_pod_that_need_not_be_removed_is_forgotten_at_once(seen: ObservedPod | None) -> None:
@@ -38,7 +38,7 @@ async def test_a_pod_that_need_not_be_removed_is_forgotten_at_once(seen: Observe
 
 async def test_a_foreign_pod_is_reported_and_never_acted_on() -> None:
     """A name that somebody else's pod has is a conflict to show, however often it is looked at."""
-    foreign = ObservedPod("1" * 64, "p", {}, "Running", None, ())
+    foreign = ObservedPod("1" * 64, "p", {}, None, ())
     worker, executor = worker_over(foreign)
     worker.wish(WANT, "")
     stopping = asyncio.Event()

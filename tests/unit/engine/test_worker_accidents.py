@@ -160,7 +160,7 @@ async def test_a_podman_that_is_away_is_said_and_asked_again(rig: Rig) -> None:
     await rig.fake.die()
     rig.fleet.poke_all()
     await rig.until(lambda: rig.fleet.workers["a"].view().stale, "the picture called stale")
-    assert "cannot list containers of pod a" in rig.doubts[0]
+    assert "cannot inspect pod a" in rig.doubts[0]
     assert rig.fleet.workers["a"].view().seen is not None
     await rig.fake.revive()
     rig.fleet.poke_all()
@@ -172,12 +172,12 @@ async def test_a_pod_that_podman_will_not_show_is_said_with_its_word(rig: Rig) -
     """One event and a condition with Podman's reason, however often it is asked; then it goes on as if nothing was."""
     await rig.up(pod("a"))
     fault = Fault(status=500, cause="database is malformed", message="cannot read the pod", times=None)
-    rig.fake.fail("list_containers", fault)
+    rig.fake.fail("inspect_pod", fault)
     rig.fleet.poke_all()
     await rig.until(lambda: rig.fleet.workers["a"].view().stale, "the picture called stale")
     status = derive(rig.fleet.workers["a"].view(), rig.clock.now())
     (said,) = [c for c in status.conditions if c.type == "ObservationFresh"]
-    assert (said.reason, said.message) == ("PodmanRefuses", "cannot list containers of pod a: cannot read the pod")
+    assert (said.reason, said.message) == ("PodmanRefuses", "cannot inspect pod a: cannot read the pod")
     assert (rig.journal.reasons("a").count("Failed"), rig.doubts) == (1, [])
     rig.fake.faults.clear()
     rig.fleet.poke_all()

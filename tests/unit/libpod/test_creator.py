@@ -1,6 +1,9 @@
 """What is found out and made on the host before a container is created, on the fake libpod."""
 
+import errno
 import ipaddress
+import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,3 +113,16 @@ def test_a_host_without_a_way_out_has_addresses_too(monkeypatch: pytest.MonkeyPa
     found = facts.host_addresses()
     assert set(routed[:1]) <= set(found)
     assert not any(ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def test_a_host_without_ipv6_has_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that asks for its host's address is made on a kernel that was started without IPv6."""
+    made = socket.socket
+
+    def without(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return made(family, kind)
+
+    monkeypatch.setattr(facts.socket, "socket", without)
+    assert not any(":" in address for address in facts.host_addresses())

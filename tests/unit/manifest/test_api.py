@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from podsupd.manifest.document import page
-from podsupd.manifest.support import TABLE, Support
+from podsupd.manifest.support import TABLE
+from podsupd.manifest.support_rows import Support
 
 # Read as text: the package's classes need a client that nothing here uses.
 ROOMS = ("core_v1", "meta_v1")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from podsupd.manifest import parse
@@ -352,7 +352,6 @@ def test_what_json_has_no_word_for_is_refused(text: str, message: str) -> None:
     assert problem.message == message
 
 
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is not a fault
 names = st.sampled_from(sorted({field for rows in TABLE.values() for field in rows} | set(TABLE)))
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | names
 values = st.recursive(scalars, lambda v: st.lists(v, max_size=4) | st.dictionaries(names | st.text(), v, max_size=5))
@@ -366,7 +365,6 @@ pods = st.fixed_dictionaries(
 )
 
 
-@calm
 @given(st.text() | st.text(alphabet="{}[]:-#&*!|>'\"%@`?, \n\tab\\0U~<"))
 def test_parse_never_raises_on_any_text(text: str) -> None:
     """Whatever bytes end up in the directory, the daemon goes on and says what is wrong."""
@@ -375,7 +373,6 @@ def test_parse_never_raises_on_any_text(text: str) -> None:
     assert parsed.pods == ()
 
 
-@calm
 @given(st.lists(pods, max_size=3))
 def test_parse_never_raises_on_any_document(documents: list[object]) -> None:
     """A document of the right outline with anything inside is an error or a pod, never a crash."""
@@ -383,7 +380,6 @@ def test_parse_never_raises_on_any_document(documents: list[object]) -> None:
     assert bool(parsed.errors) != bool(parsed.pods)
 
 
-@calm
 @given(st.data())
 def test_parse_never_raises_on_a_damaged_manifest(data: st.DataObject) -> None:
     """A manifest cut off or overwritten in the middle is an error or another valid manifest, never a crash."""

@@ -12,7 +12,9 @@ from podsupd.manifest import (
     signal_schema,
     volume_schema,
 )
-from podsupd.manifest.support import ROOTS, TABLE, Support
+from podsupd.manifest.kinds import ROOTS
+from podsupd.manifest.support import TABLE
+from podsupd.manifest.support_rows import Support
 
 MODELS = {
     "Pod": schema.Pod,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from podsupd.manifest import names
@@ -54,7 +54,6 @@ def test_a_quantity_beyond_64_bits_is_refused(text: str) -> None:
         parse_quantity(text)
 
 
-@settings(deadline=None)  # a busy machine is not a fault
 @given(st.integers(0, 2**40), st.sampled_from(["", "k", "Ki", "M", "Mi", "G", "Gi"]))
 def test_whole_bytes_are_exact(number: int, suffix: str) -> None:
     """No byte is lost to floating point."""

@@ -30,21 +30,19 @@ def test_messages(systemd: tuple[socket.socket, str]) -> None:
     server, name = systemd
     notifier = SystemdNotifier.from_environment({"NOTIFY_SOCKET": name})
     notifier.ready("2 pods\nready")
-    notifier.status("1 of 2\r\npods  ready")
     notifier.watchdog()
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notifier.reloading()
     after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notifier.stopping()
-    received = [server.recv(4096).decode() for _ in range(5)]
+    received = [server.recv(4096).decode() for _ in range(4)]
     notifier.close()
     assert received[0] == "READY=1\nSTATUS=2 pods ready"
-    assert received[1] == "STATUS=1 of 2 pods ready"
-    assert received[2] == "WATCHDOG=1"
-    reloading, microseconds = received[3].split("\nMONOTONIC_USEC=")
+    assert received[1] == "WATCHDOG=1"
+    reloading, microseconds = received[2].split("\nMONOTONIC_USEC=")
     assert reloading == "RELOADING=1"
     assert before <= int(microseconds) <= after
-    assert received[4] == "STOPPING=1"
+    assert received[3] == "STOPPING=1"
 
 
 @pytest.mark.parametrize("address", ["", "/nowhere/notify", "@podsupd-nobody", "vsock:2:1234", "relative"])
@@ -55,7 +53,6 @@ def test_nobody_listens(address: str) -> None:
     notifier.watchdog()
     notifier.close()
     notifier.stopping()
-    assert notifier.watchdog_interval_s is None
 
 
 def test_a_full_queue_does_not_block(tmp_path: Path) -> None:
@@ -66,28 +63,9 @@ def test_a_full_queue_does_not_block(tmp_path: Path) -> None:
         # Datagrams of a unix socket wait by number: net.unix.max_dgram_qlen.
         limit = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
         for n in range(limit + 10):
-            notifier.status(str(n))
+            notifier.ready(str(n))
         notifier.close()
-        assert server.recv(100) == b"STATUS=0"
-
-
-@pytest.mark.parametrize(
-    ("environment", "interval"),
-    [
-        ({}, None),
-        ({"WATCHDOG_USEC": "30000000"}, 15.0),
-        ({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": str(os.getpid())}, 0.0005),
-        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({"WATCHDOG_USEC": "-5"}, None),
-    ],
-)
-def test_watchdog_interval(environment: dict[str, str], interval: float | None) -> None:
-    """The watchdog is fed twice as often as the unit asks, and only when it asks us."""
-    notifier = SystemdNotifier.from_environment(environment)
-    assert notifier.watchdog_interval_s == interval
-    notifier.close()
+        assert server.recv(100) == b"READY=1\nSTATUS=0"
 
 
 def test_children_do_not_inherit(tmp_path: Path) -> None:

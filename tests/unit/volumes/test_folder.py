@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from podsupd.errors import FilesUnavailable
 from podsupd.model.references import FieldRef, ObjectKind, ObjectSpec, ResourceRef
@@ -95,6 +96,27 @@ async def test_last_words_are_of_one_life(tmp_path: Path) -> None:
     assert await folders.message("p", "c") == ""
     await folders.begin("p", "none")
     assert await folders.message("p", "none") == ""
+
+
+async def test_last_words_without_an_end_are_cut(tmp_path: Path) -> None:
+    """A program that takes its terminationMessagePath for a log does not fill the tmpfs that everybody needs."""
+    folders = PodFolders(str(tmp_path))
+    await folders.keep(POD, "")
+    path = tmp_path / "p" / ".messages" / "c"
+    with path.open("wb", buffering=0) as program:
+        program.write(b"x" * folder.WORDS_MAX)
+        await folders.trim()
+        assert path.stat().st_size == folder.WORDS_MAX, "what is not too long is left alone"
+        for _ in range(2):
+            program.write(b"y" * folder.WORDS_MAX)
+            with capture_logs() as logs:
+                await folders.trim()
+            # It goes on where it was, behind a hole, which takes nothing.
+            assert path.stat().st_blocks * 512 <= folder.WORDS_MAX
+        assert logs == [], "it is said once"
+    assert await folders.message("p", "c") == "x" * 4096
+    await folders.remove("p")
+    await folders.trim()
 
 
 async def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def observed() -> ObservedPod:
     infra = ObservedContainer("i1", "my-shared-pod-infra", ContainerState.RUNNING, started_epoch=STARTED, pid=10)
     nginx = ObservedContainer("n1", "nginx-server", ContainerState.RUNNING, started_epoch=STARTED, pid=11)
     busybox = ObservedContainer("b1", "busybox-client", ContainerState.EXITED, exit_code=137, started_epoch=STARTED)
-    return ObservedPod("p1", "my-shared-pod", {}, "Degraded", infra, (nginx, busybox), ip="10.88.0.2")
+    return ObservedPod("p1", "my-shared-pod", {}, infra, (nginx, busybox), ip="10.88.0.2")
 
 
 def example() -> PodStatus:
@@ -138,6 +138,7 @@ def example() -> PodStatus:
         last_good=False,
         stopped=False,
         actions=("start busybox-client",),
+        started_at=STARTED,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import uvloop
 
 from podsupd.errors import ConfigError, FatalError
 from podsupd.model.settings import ApiSettings, MetricsSettings, Settings
-from podsupd.web import PrometheusMeter, WebServer
+from podsupd.web import PrometheusMeter, WebServer, handlers
 from podsupd.web import server as server_module
 from podsupd.web.sockets import Address, parse_address
 from tests.unit.web.fakes import FakeControl
@@ -296,3 +296,73 @@ async def test_a_tcp_socket_of_systemd_is_refused(settings: Settings) -> None:
         with pytest.raises(FatalError, match="it is no unix socket"):
             await server.start()
         await server.stop()
+
+
+async def test_who_does_not_ask_is_closed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that send nothing, half a header or no body give their room back to those who ask."""
+    monkeypatch.setattr(server_module, "IDLE_S", 0.2)
+    monkeypatch.setattr(handlers, "BODY_S", 0.2)
+    post = b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{"
+    async with running(settings) as server:
+        for sent, status in (
+            (b"", b""),
+            (b"GET /healthz HTTP/1.1\r\nHos", b""),
+            (post, b"HTTP/1.1 408 Request Timeout"),
+        ):
+            reader, writer = await asyncio.open_unix_connection(server.addresses[0])
+            writer.write(sent)
+            async with asyncio.timeout(30):
+                assert (await reader.readline()).rstrip() == status
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_who_does_not_read_metrics_is_closed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that takes nothing of a long answer gives its room back."""
+    monkeypatch.setattr(server_module, "UNREAD_S", 0.2)
+    async with running(replace(settings, metrics=MetricsSettings(listen="127.0.0.1:0"))) as server:
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            slow.connect(("127.0.0.1", port_of(server)))
+            # More answers than the buffers of both sides hold.
+            slow.settimeout(30)
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):
+                await asyncio.to_thread(_ask_for_ever, slow)
+
+
+def _ask_for_ever(connected: socket.socket) -> None:
+    while True:
+        connected.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9911", 200),
+        ("[::1]:9911", 200),
+        ("localhost:9911", 200),
+        ("gateway", 200),
+        ("host.containers.internal:9911", 200),
+        (socket.gethostname(), 200),
+        ("evil.example.com:9911", 421),
+        ("127.0.0.1.evil.example.com", 421),
+    ],
+)
+async def test_metrics_of_this_host_are_no_pages(settings: Settings, host: str, status: int) -> None:
+    """A page in a browser on this machine reads no pod's name by having its own name mean 127.0.0.1."""
+    async with (
+        running(replace(settings, metrics=MetricsSettings("127.0.0.1:0"))) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port_of(server)}") as session,
+        session.get("/metrics", headers={"Host": host}) as response,
+    ):
+        assert response.status == status
+
+
+async def test_metrics_of_every_address_answer_to_every_name(settings: Settings) -> None:
+    """A Prometheus elsewhere scrapes a host by whatever name it has for it."""
+    async with (
+        running(replace(settings, metrics=MetricsSettings("0.0.0.0:0"))) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port_of(server)}") as session,
+        session.get("/metrics", headers={"Host": "gateway.example.com:9911"}) as response,
+    ):
+        assert response.status == 200
