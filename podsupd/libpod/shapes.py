@@ -84,6 +84,7 @@ def inspect_of_line(line: Json, why: str) -> dict[str, Any]:
         "Name": line["Names"][0],
         "State": {"Status": "removing" if half_removed else "unknown", "Error": why},
         "Config": {"Labels": line.get("Labels") or {}},
+        "IsInfra": bool(line.get("IsInfra")),
     }
 
 
@@ -98,16 +99,21 @@ def pod_ips(infra: Json) -> tuple[str, ...]:
 
 
 def observed_pod(pod: Json, containers: Iterable[Json]) -> ObservedPod:
-    """Put together ``pods/{name}/json`` and the inspects of its containers, infra among them."""
+    """Put together ``pods/{name}/json`` and the inspects of its containers, infra among them.
+
+    An infra container that Podman 5 failed to remove with its pod stays in it and is its infra container no more: such
+    a pod has none, and takes no containers.
+    """
     infra_id = pod.get("InfraContainerID") or ""
     found = {doc["Id"]: doc for doc in containers}
     infra = found.pop(infra_id, None)
+    others = (doc for doc in found.values() if not doc.get("IsInfra"))
     return ObservedPod(
         id=pod["Id"],
         name=pod["Name"],
         labels=pod.get("Labels") or {},
         infra=None if infra is None else observed_container(infra),
-        containers=tuple(sorted(map(observed_container, found.values()), key=lambda c: c.name)),
+        containers=tuple(sorted((observed_container(doc) for doc in others), key=lambda c: c.name)),
         shared_namespaces=frozenset(pod.get("SharedNamespaces") or ()),
         ip="" if infra is None else "".join(pod_ips(infra)[:1]),
     )

@@ -163,6 +163,15 @@ async def test_a_container_that_is_half_removed_is_seen_as_such(fake: FakeLibpod
         assert "container not known" in now.containers[0].error
 
 
+async def test_an_infra_container_that_its_pod_lost_is_none(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
+    """A removal that Podman 5 broke off leaves a pod that takes no containers: it is made anew, and holds no stranger."""
+    seen = await make(runtime)
+    del fake.pods[seen.id]["InfraContainerID"]
+    now = await runtime.observe_pod(seen.name)
+    assert now is not None
+    assert (now.infra, now.containers) == (None, seen.containers)
+
+
 async def test_a_removal_by_force_leaves_volumes(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
     """What has to go by force goes without the data beside it."""
     seen = await make(runtime)
