@@ -164,7 +164,7 @@ async def test_a_container_that_is_half_removed_is_seen_as_such(fake: FakeLibpod
 
 
 async def test_an_infra_container_that_its_pod_lost_is_none(fake: FakeLibpod, runtime: LibpodRuntime) -> None:
-    """A removal that Podman 5 broke off leaves a pod that takes no containers: it is made anew, and holds no stranger."""
+    """A removal that Podman 5 broke off leaves a pod that takes no containers: it is made anew, and has no stranger."""
     seen = await make(runtime)
     del fake.pods[seen.id]["InfraContainerID"]
     now = await runtime.observe_pod(seen.name)
