@@ -13,7 +13,7 @@ from typing import Any
 from bench.rows import Options, Row, samples
 from bench.soak.files import Version
 from bench.soak.sequence import Sequence
-from bench.soak.usage import GROWTH, HISTORY_MB, LEFT, left_behind, of_daemon
+from bench.soak.usage import BESIDE_MB, GROWTH, HISTORY_MB, LEFT, left_behind, of_daemon
 from bench.soak.witness import Life, differs
 from bench.soak.world import World
 
@@ -187,7 +187,7 @@ def _rows(found: Findings, crashes: int) -> list[Row]:
         first, last = _ends([used[what] for used in life])
         rows.append(Row(f"{what} at the end of a life of {len(life)} checkpoints", unit, samples([last])))
         rows.append(Row(f"{what}: grown by", unit, samples([last - first]), limit=limit))
-    rows.append(Row("history.db", "MB", samples([life[-1]["history"]]), limit=HISTORY_MB + 1.0))
+    rows.append(Row("history.db", "MB", samples([life[-1]["history"]]), limit=HISTORY_MB + BESIDE_MB))
     return rows
 
 

@@ -29,6 +29,9 @@ LEFT: dict[str, str] = {
 HISTORY_MB = 2.0
 """The bound that the history is given, so that it is reached."""
 
+BESIDE_MB = 1.2
+"""Beside it: a WAL of 256 pages (1.055 MB with frame headers) and what its last commit adds, an index of 33 KB."""
+
 
 def of_daemon(pid: int, state: Path) -> dict[str, float]:
     """Return what a daemon uses now, by the names of GROWTH, and the size of its history in MB."""
