@@ -174,9 +174,9 @@ def test_the_control_socket_is_held_by_systemd_when_asked(host: Any) -> None:
     host.run("systemctl", "start", "podsupd.socket")
     try:
         assert host.run("stat", "-c", "%a %G", "/run/podsupd/podsupd.sock").split() == ["660", "podsupd"]
-        # Nothing has started the daemon: the connection does.
+        # Nothing has started the daemon: the connection does. It answers before it tells systemd that it is ready.
         assert POD in host.run("podsupd", "status", timeout=60)
-        assert host.show("podsupd.service", "ActiveState")["ActiveState"] == "active"
+        host.until("it is ready", lambda: host.show("podsupd.service", "ActiveState")["ActiveState"] == "active")
     finally:
         host.run("systemctl", "stop", "podsupd.service", "podsupd.socket", timeout=60)
 
