@@ -389,7 +389,6 @@ def test_a_storm_is_counted_whole(traced: Traced) -> None:
     # Of any result: while the shell forks its sleep, glibc blocks all signals, and one sent then is queued.
     sample = re.compile(rf'podsupd_signals_total{{.*pod="{traced.name}".*sender_origin="host",signal="SIGHUP"}} (\d+)')
     until(lambda: sample.search(traced.daemon.metrics()), "the storm")
-    assert traced.daemon.metric("podsupd_signal_trace_lost_total") == 0
 
     def counted() -> int:
         return sum(int(value) for value in sample.findall(traced.daemon.metrics()))
@@ -397,7 +396,8 @@ def test_a_storm_is_counted_whole(traced: Traced) -> None:
     end = time.monotonic() + 60
     while counted() < total and time.monotonic() < end:
         time.sleep(0.05)
-    assert counted() == total
+    # What is lost may be forks of another test's, of which there are more than of these.
+    assert counted() == total, traced.daemon.metric("podsupd_signal_trace_lost_total")
     rows = [r for r in traced.records() if r["signal"] == "SIGHUP"]
     assert sum(r["count"] for r in rows) == total
     # Some twenty a second are told one by one, however long it took.
