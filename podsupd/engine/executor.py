@@ -133,6 +133,9 @@ class Executor:
         # The ledger sees Podman's runtime send it, and has to know whose wish it was.
         self._announce(action.container_id, action.signal)
         await self._runtime.signal_container(action.container_id, action.signal)
+        if action.shelter and not failed:
+            # Whoever its handler has started meanwhile: at its death the runtime is on its way to them too.
+            self._shelters.sweep(action.container_id, action.pid)
         if action.everyone and first_first:
             failed = await self._attempt(others()) or failed
         if action.container:

@@ -135,7 +135,7 @@ class Worker:
         """A first process has ended: in a stop, whoever it left behind is moved before the runtime gets to them."""
         stops = [m.stop for m in self._memory.containers.values()]
         if any(s and s.sheltered and s.incarnation.container_id == container_id for s in stops):
-            self._tools.shelters.sweep(container_id)
+            self._tools.shelters.sweep(container_id, 0)
         self._tools.died()
         self.poke()
 

@@ -89,8 +89,11 @@ class Shelters(Protocol):
         """
         ...
 
-    def sweep(self, container_id: str) -> None:
-        """Move, soon, whoever the first process started after shelter(); it has just ended. Raises nothing."""
+    def sweep(self, container_id: str, pid: int) -> None:
+        """Move, soon, whoever the first process started after shelter(). Raises nothing.
+
+        pid: of the first process, 0 when it has just ended. Nobody is moved when that process is not there any more.
+        """
         ...
 
     def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:

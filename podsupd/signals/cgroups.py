@@ -75,9 +75,9 @@ class Shelters:
             else:
                 return
 
-    def sweep(self, container_id: str) -> None:
-        """Move whoever the first process, which has just ended, started after shelter(); see ports.Shelters."""
-        self._thread.submit(self._sweep, container_id)
+    def sweep(self, container_id: str, pid: int) -> None:
+        """Move whoever the first process started after shelter(), see ports.Shelters."""
+        self._thread.submit(self._sweep, container_id, pid)
 
     def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
         """Move whoever is in the cgroup of a container that is gone from Podman, see ports.Shelters."""
@@ -192,14 +192,16 @@ class Shelters:
         except CgroupUnavailable as error:
             logger.warning("a cgroup stays behind", error=str(error))
 
-    def _sweep(self, container_id: str) -> None:
+    def _sweep(self, container_id: str, pid: int) -> None:
+        if pid and held.read(pid) is None:
+            return  # its death has had its own sweep; whoever is there now may be of the next life
         homes = self._homes.get(container_id, ())
-        if not _others(homes, 0):
+        if not _others(homes, pid):
             return
         try:
             pairs: dict[Path, Path] = {}
             self._make(container_id, homes, pairs)
-            _move_all(pairs, 0, container_id)
+            _move_all(pairs, pid, container_id)
         except (OSError, CgroupUnavailable) as error:
             # The runtime removes the container's cgroup meanwhile: then it has killed whoever was in it.
             logger.debug("not everyone was moved in time", container=container_id[:12], error=str(error))
@@ -210,7 +212,7 @@ class Shelters:
         except OSError:
             return  # the sibling has ended meanwhile
         self._homes[container_id] = tuple(h.with_name(h.name.replace(sibling_id, container_id)) for h in beside)
-        self._sweep(container_id)
+        self._sweep(container_id, 0)
 
     def _look(self, lives: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         known = self._known()

@@ -31,6 +31,8 @@ _LIMITS = (
 )
 
 _ENFORCED = ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "memory.limit_in_bytes", "cpu.max", "memory.max")
+_KILLED_BY = frozenset({"devices", "memory"})
+"""Where runc and crun look for whom to kill on v1 (measured): who has left those is out of their reach."""
 _PERIOD_US = 100_000
 _NO_LIMIT = 2**62  # what v1 shows for none is the largest number of whole pages
 
@@ -60,10 +62,10 @@ def _unescape(field: str) -> str:
 def homes(pid: int, container_id: str, proc: Path = Path("/proc")) -> tuple[Path, ...]:
     """Return the container's own cgroups, from those of a process that is in them; empty when it is in none.
 
-    Raises OSError when there is no such process.
+    Those in which a runtime looks for whom to kill come first. Raises OSError when there is no such process.
     """
     mounted = mounts(proc)
-    found: dict[Path, None] = {}
+    found: dict[Path, bool] = {}
     for line in (proc / str(pid) / "cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
         steps = path.split("/")
@@ -78,8 +80,8 @@ def homes(pid: int, container_id: str, proc: Path = Path("/proc")) -> tuple[Path
             if not below.startswith(f"{root}/"):
                 continue
             below = below.removeprefix(root)
-        found[Path(f"{point}{below}")] = None
-    return tuple(found)
+        found[Path(f"{point}{below}")] = _KILLED_BY.isdisjoint(names.split(","))
+    return tuple(sorted(found, key=found.__getitem__))
 
 
 def limits(pid: int, container_id: str, proc: Path = Path("/proc")) -> Limits | None:

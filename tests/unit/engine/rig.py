@@ -168,9 +168,9 @@ class Cgroups:
         if container_id in self.moved:
             self.left[container_id] = self.moved[container_id]
 
-    def sweep(self, container_id: str) -> None:
+    def sweep(self, container_id: str, pid: int) -> None:
         """Note it."""
-        self.calls.append(("sweep", container_id))
+        self.calls.append(("sweep", container_id) if pid else ("sweep at the death", container_id))
 
     def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
         """Move them."""

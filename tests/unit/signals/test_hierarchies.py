@@ -42,6 +42,15 @@ V2 = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
             id="v1, one hierarchy not mounted, another not the container's",
         ),
         pytest.param(
+            "1 0 0:1 / /cg/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+            "2 0 0:2 / /cg/memory rw - cgroup cgroup rw,memory\n"
+            "3 0 0:3 / /cg/pids rw - cgroup cgroup rw,pids\n"
+            "4 0 0:4 / /cg/devices rw - cgroup cgroup rw,devices\n",
+            f"5:name=systemd:/p/{ID}\n4:memory:/p/{ID}\n3:pids:/p/{ID}\n2:devices:/p/{ID}\n",
+            [f"/cg/{name}/p/{ID}" for name in ("memory", "devices", "systemd", "pids")],
+            id="v1, those first in which runc and crun look for whom to kill",
+        ),
+        pytest.param(
             "1 0 0:1 /outer /a\\040b rw - cgroup2 cgroup2 rw\n",
             f"0::/outer/p/{ID}\n",
             [f"/a b/p/{ID}"],

@@ -38,7 +38,7 @@ async def test_a_container_that_has_no_cgroup_of_ours_has_nobody_to_signal(shelt
     assert await shelters.signal(ID, "SIGKILL", 0, 0) == ()
     assert await shelters.signal(ID, "SIGRTMIN+3", 0, 0) == ()
     await shelters.remove(ID)
-    shelters.sweep(ID)
+    shelters.sweep(ID, 0)
 
 
 def test_a_process_is_signalled_through_its_descriptor_only() -> None:

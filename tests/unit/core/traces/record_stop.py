@@ -41,7 +41,7 @@ async def stop(rec: Recorder, of: Life) -> None:
     shelters, watcher, ended = Shelters(), PidfdWatcher(), asyncio.Event()
 
     def gone() -> None:
-        shelters.sweep(of.container_id)
+        shelters.sweep(of.container_id, 0)
         ended.set()
 
     watcher.watch(of.pid, gone)
