@@ -77,6 +77,9 @@ class Shelters:
 
     def sweep(self, container_id: str, pid: int) -> None:
         """Move whoever the first process started after shelter(), see ports.Shelters."""
+        if not pid:
+            # The runtime is on its way, and on a busy machine the thread's turn may come after it.
+            self._sweep(container_id, pid, hierarchies.KILLED_BY)
         self._thread.submit(self._sweep, container_id, pid)
 
     def gather(self, container_id: str, sibling_id: str, sibling_pid: int) -> None:
@@ -167,7 +170,7 @@ class Shelters:
         """Make our cgroups, each known as soon as it is there."""
         for home in homes:
             pairs[home] = hierarchies.make_beside(home, container_id)
-            self._known()[container_id] = tuple(pairs.values())
+            self._known()[container_id] = tuple(dict.fromkeys((*self._known().get(container_id, ()), *pairs.values())))
 
     def _find_home(self, container_id: str, pid: int) -> None:
         try:
@@ -192,10 +195,11 @@ class Shelters:
         except CgroupUnavailable as error:
             logger.warning("a cgroup stays behind", error=str(error))
 
-    def _sweep(self, container_id: str, pid: int) -> None:
+    def _sweep(self, container_id: str, pid: int, most: int | None = None) -> None:
+        """Move newcomers. most: only in so many hierarchies, on the loop; moves are milliseconds, and no harm twice."""
         if pid and held.read(pid) is None:
             return  # its death has had its own sweep; whoever is there now may be of the next life
-        homes = self._homes.get(container_id, ())
+        homes = self._homes.get(container_id, ())[:most]
         if not _others(homes, pid):
             return
         try:

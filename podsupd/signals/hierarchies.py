@@ -31,8 +31,10 @@ _LIMITS = (
 )
 
 _ENFORCED = ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "memory.limit_in_bytes", "cpu.max", "memory.max")
-_KILLED_BY = frozenset({"devices", "memory"})
+_LOOKED_IN = frozenset({"devices", "memory"})
 """Where runc and crun look for whom to kill on v1 (measured): who has left those is out of their reach."""
+KILLED_BY = len(_LOOKED_IN)
+"""So many of a container's cgroups, the first ones, are those."""
 _PERIOD_US = 100_000
 _NO_LIMIT = 2**62  # what v1 shows for none is the largest number of whole pages
 
@@ -80,7 +82,7 @@ def homes(pid: int, container_id: str, proc: Path = Path("/proc")) -> tuple[Path
             if not below.startswith(f"{root}/"):
                 continue
             below = below.removeprefix(root)
-        found[Path(f"{point}{below}")] = _KILLED_BY.isdisjoint(names.split(","))
+        found[Path(f"{point}{below}")] = _LOOKED_IN.isdisjoint(names.split(","))
     return tuple(sorted(found, key=found.__getitem__))
 
 
