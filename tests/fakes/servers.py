@@ -134,13 +134,14 @@ async def main() -> None:
     ports["tls"] = await start(good, certificate())
     ports["grpc"] = await start_grpc(with_health=True)
     ports["grpc_without_health"] = await start_grpc(with_health=False)
-    closed = socket.socket(socket.AF_INET6)
-    closed.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    closed.bind(("", 0))  # kept and never listened on: nobody else gets it
-    ports["closed"] = closed.getsockname()[1]
-    sys.stdout.write(json.dumps(ports) + "\n")
-    sys.stdout.flush()
-    await asyncio.get_running_loop().run_in_executor(None, os.read, 0, 1)
+    # Bound to the end, so that nobody else is given it, and not listening.
+    with socket.socket(socket.AF_INET6) as closed:
+        closed.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        closed.bind(("::", 0))
+        ports["closed"] = closed.getsockname()[1]
+        sys.stdout.write(json.dumps(ports) + "\n")
+        sys.stdout.flush()
+        await asyncio.get_running_loop().run_in_executor(None, os.read, 0, 1)
     os._exit(0)
 
 

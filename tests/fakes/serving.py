@@ -1,6 +1,7 @@
-"""Runs ``servers.py`` beside the test: its servers must not share a loop with what probes them."""
+"""Runs ``servers.py`` beside the test: its servers must not share a loop with what probes them. And ports of nobody."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,3 +21,13 @@ def serving(netns_pid: int | None = None) -> Iterator[dict[str, int]]:
             yield json.loads(process.stdout.readline())
         finally:
             process.stdin.close()
+
+
+@contextmanager
+def bound_port() -> Iterator[int]:
+    """Yield a port that refuses connections on IPv4 and IPv6, and that nobody else is given meanwhile."""
+    with socket.socket(socket.AF_INET6) as held:
+        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        held.bind(("::", 0))
+        port: int = held.getsockname()[1]
+        yield port

@@ -207,7 +207,8 @@ async def test_no_descriptor_is_left_open(pods: Pods) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         await pods.reader.scan()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # What another test left may be closed meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 async def test_a_file_that_podsupd_stumbles_over_costs_the_others_nothing(

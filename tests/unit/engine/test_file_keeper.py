@@ -145,7 +145,7 @@ async def test_what_containers_write_is_bounded_at_every_relist() -> None:
     running = asyncio.create_task(one.run())
     for _ in range(2):
         one.poke()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await files.trimmed.wait()
         files.trimmed.clear()
     running.cancel()

@@ -1,6 +1,6 @@
 """Which pods have a worker, and what makes one look again, on the fake libpod."""
 
-import time
+import asyncio
 
 import pytest
 from engine.rig import DIR, OWNER, Rig, desired, pod
@@ -140,10 +140,10 @@ async def test_closing_does_not_wait_for_a_podman_that_hangs(rig: Rig) -> None:
     await rig.up(pod("a"))
     rig.fake.fail("*", Fault(hang=True, times=None))
     rig.fleet.poke_all()
-    began = time.monotonic()
     rig.stopping.set()
-    await rig.fleet.close()
-    assert time.monotonic() - began < 2
+    # Less than an answer of Podman's is waited for.
+    async with asyncio.timeout(20):
+        await rig.fleet.close()
     rig.fake.faults.clear()
 
 

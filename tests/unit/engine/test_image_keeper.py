@@ -69,7 +69,7 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     meter = CountingMeter()
     async with (
         FakeLibpod(tmp_path / "podman.sock") as fake,
-        LibpodRuntime(fake.url, meter=meter, request_timeout_s=5) as runtime,
+        LibpodRuntime(fake.url, meter=meter, request_timeout_s=30) as runtime,
     ):
         yield Bench(fake, runtime, meter)
 

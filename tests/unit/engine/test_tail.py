@@ -38,7 +38,7 @@ class Rig:
 
 async def ids(stream: AsyncIterator[Item], count: int) -> list[int]:
     """Return the ids of the next so many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [(await anext(stream)).id for _ in range(count)]
 
 

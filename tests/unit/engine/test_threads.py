@@ -17,8 +17,8 @@ def test_no_thread_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     together = threading.Barrier(THREADS)
-    for done in [pool.submit(together.wait, 10) for _ in range(THREADS)]:
-        done.result(10)
+    for done in [pool.submit(together.wait, 60) for _ in range(THREADS)]:
+        done.result(60)
     pool.shutdown()
 
 

@@ -44,7 +44,7 @@ async def test_what_came_of_a_call_is_an_event() -> None:
     webhooks.request("p", CALL, tell)
     assert told == []
     poster.go.set()
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 60)
     (body,) = poster.bodies
     assert {k: body[k] for k in ("kind", "pod", "probe", "message", "step", "steps")} == {
         "kind": "ProbeFailure",
@@ -59,7 +59,7 @@ async def test_what_came_of_a_call_is_an_event() -> None:
     poster.failure = "HTTP 500 (tried 4 times)"
     await webhooks.close()
     webhooks.request("p", CALL, tell)
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 60)
     assert [(n.type, n.reason, n.message) for n in told] == [
         ("Normal", "WebhookCalled", "called http://h:1 about probe host: HTTP 200"),
         ("Warning", "WebhookFailed", "cannot call http://h:1 about probe host: HTTP 500 (tried 4 times)"),

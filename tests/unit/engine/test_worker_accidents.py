@@ -249,7 +249,7 @@ async def test_a_newer_wish_ends_the_rest_of_an_older_plan(rig: Rig) -> None:
     """What was planned for yesterday's manifest is not carried out when a new one came meanwhile."""
     rig.fake.fail("create_pod", Fault(delay_s=0.1))
     await rig.want(pod("a", "x"))
-    await asyncio.wait_for(_called(rig, "create_pod"), 5)
+    await asyncio.wait_for(_called(rig, "create_pod"), 60)
     await rig.want(pod("a", "y"))
     await rig.until(lambda: rig.settled("a"), "the newer wish done")
     assert [c["Name"] for c in rig.fake.containers.values() if not c["IsInfra"]] == ["a-y"]

@@ -167,7 +167,7 @@ async def closing(tmp_path: Path) -> AsyncIterator[tuple[str, list[bytes]]]:
 async def test_a_get_on_a_connection_just_closed_is_sent_again(closing: tuple[str, list[bytes]]) -> None:
     """Podman's closing of idle connections is never seen as an outage."""
     url, requests = closing
-    async with LibpodRuntime(url, meter=CountingMeter(), request_timeout_s=5) as runtime:
+    async with LibpodRuntime(url, meter=CountingMeter(), request_timeout_s=30) as runtime:
         # The second call meets the closed connection and is answered on a new one, and so is the fourth.
         await runtime.relist()
         await runtime.relist()
@@ -177,7 +177,7 @@ async def test_a_get_on_a_connection_just_closed_is_sent_again(closing: tuple[st
 async def test_a_post_on_a_connection_just_closed_is_not_sent_again(closing: tuple[str, list[bytes]]) -> None:
     """A signal is never delivered twice."""
     url, requests = closing
-    async with LibpodRuntime(url, meter=CountingMeter(), request_timeout_s=5) as runtime:
+    async with LibpodRuntime(url, meter=CountingMeter(), request_timeout_s=30) as runtime:
         await runtime.remove_volumes({"a": "b"})
         with pytest.raises(PodmanUnavailable, match="was closed before the answer"):
             await runtime.signal_container("abc", "SIGHUP")

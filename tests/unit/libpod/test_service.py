@@ -74,7 +74,7 @@ async def test_one_that_is_there_is_used_and_left(program: str, tmp_path: Path) 
         assert second.pid == 0
         running = asyncio.ensure_future(second.run())
         await second.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await running
         assert await service.answers(first.url)
 

@@ -47,7 +47,7 @@ sys.exit(c if c >= 0 else 128 - c)
 """
 
 
-def probe(*command: str, timeout_s: float = 5.0) -> ProbeSpec:
+def probe(*command: str, timeout_s: float = 30.0) -> ProbeSpec:
     """Return an exec probe."""
     return ProbeSpec("p", ProbeType.LIVENESS, Vantage.CONTAINER, ExecCommand(command), "web", timeout_s=timeout_s)
 
@@ -119,14 +119,19 @@ async def test_no_container_is_no_verdict(prober: ProbeRunner) -> None:
 async def test_a_late_command_is_killed_as_a_tree(prober: ProbeRunner, target: ProbeTarget, tmp_path: Path) -> None:
     """A hung probe leaves no process behind, neither children nor grandchildren in sessions of their own."""
     pids = tmp_path / "pids"
-    script = f"echo $$ >>{pids}; sleep 1000 & echo $! >>{pids}; setsid sleep 1000 & echo $! >>{pids}; wait"
-    attempt = await prober.attempt(probe("sh", "-c", script, timeout_s=0.5), target)
-    assert not attempt.successful
-    assert attempt.message.endswith("timed out after 0.5 s")
-    assert attempt.duration_s < 2.0
-    started = [int(line) for line in pids.read_text().split()]
+    pids.touch()
+    script = f"echo $$ >{pids}; sleep 1000 & echo $! >>{pids}; setsid sleep 1000 & echo $! >>{pids}; wait"
+    started: list[int] = []
+    # A loaded machine may not have come to the last of them when the first time is over.
+    for timeout_s in (0.5, 5.0, 50.0):
+        attempt = await prober.attempt(probe("sh", "-c", script, timeout_s=timeout_s), target)
+        assert not attempt.successful
+        assert attempt.message.endswith(f"timed out after {timeout_s:g} s")
+        started = [int(line) for line in pids.read_text().split()]
+        assert [p for p in map(tree.read, started) if p is not None and p.state != "Z"] == []
+        if len(started) == 3:
+            break
     assert len(started) == 3
-    assert [p for p in map(tree.read, started) if p is not None and p.state != "Z"] == []
 
 
 async def test_a_noisy_command_neither_blocks_nor_floods(prober: ProbeRunner, target: ProbeTarget) -> None:
@@ -142,11 +147,12 @@ async def test_a_background_process_does_not_hold_the_probe(
 ) -> None:
     """A command is over when it exits, though a process it left behind still holds its output."""
     pid = tmp_path / "pid"
-    attempt = await prober.attempt(probe("sh", "-c", f"sleep 1000 & echo $! >{pid}; echo done"), target)
+    script = f"sleep 1000 & echo $! >{pid}; echo done"
+    attempt = await prober.attempt(probe("sh", "-c", script, timeout_s=60.0), target)
     os.kill(int(pid.read_text()), 9)
     assert attempt.successful
     assert attempt.message.endswith(": done")
-    assert attempt.duration_s < 3.0
+    assert attempt.duration_s < 60.0
 
 
 def of_this_test(tmp_path: Path) -> list[int]:
@@ -231,7 +237,7 @@ async def test_podmans_time_out_is_a_failure(prober: ProbeRunner, podman: Runtim
     """A command that hangs fails its probe through Podman as well."""
     podman.answer = TimeoutError()  # type: ignore[attr-defined]
     attempt = await prober.attempt(probe("true"), replace(target, oci_runtime=""))
-    assert (attempt.successful, attempt.message) == (False, "cannot run `true`: timed out after 5 s")
+    assert (attempt.successful, attempt.message) == (False, "cannot run `true`: timed out after 30 s")
 
 
 async def test_a_full_disk_is_no_verdict(prober: ProbeRunner, target: ProbeTarget, tmp_path: Path) -> None:

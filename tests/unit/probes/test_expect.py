@@ -26,7 +26,7 @@ def page(body: str, code: int = 200, *headers: str) -> Talk:
 
 async def ask(prober: ProbeRunner, port: int, wanted: HttpExpect) -> Attempt:
     """Make one attempt."""
-    spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, HttpGet(port, expect=wanted), timeout_s=5)
+    spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, HttpGet(port, expect=wanted), timeout_s=30)
     return await prober.attempt(spec, ProbeTarget("web"))
 
 
@@ -60,7 +60,7 @@ async def test_an_expression_that_never_ends_is_given_up(
     prober: ProbeRunner, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A careless regular expression and a hostile page cannot stop the daemon."""
-    monkeypatch.setattr(expect, "MATCH_S", 0.1)
+    monkeypatch.setattr(expect, "MATCH_S", 0.5)
     port = await serve(page("a" * 5000 + "b"))
     turns = 0
 
@@ -74,5 +74,5 @@ async def test_an_expression_that_never_ends_is_given_up(
     attempt = await ask(prober, port, HttpExpect(body_matches="^(a|aa|a*)+$"))
     task.cancel()
     assert not attempt.successful
-    assert attempt.message.endswith("took more than 0.1 s: write a simpler expression")
+    assert attempt.message.endswith("took more than 0.5 s: write a simpler expression")
     assert turns > 5

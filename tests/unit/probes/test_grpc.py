@@ -22,7 +22,7 @@ def ports() -> Iterator[dict[str, int]]:
         yield found
 
 
-async def ask(prober: ProbeRunner, port: int, service: str = "", timeout_s: float = 5.0) -> Attempt:
+async def ask(prober: ProbeRunner, port: int, service: str = "", timeout_s: float = 30.0) -> Attempt:
     """Make one attempt."""
     spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, GrpcCheck(port, service), timeout_s=timeout_s)
     return await prober.attempt(spec, ProbeTarget("shop"))

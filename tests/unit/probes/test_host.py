@@ -21,7 +21,7 @@ async def allowed(podman: Runtime, tmp_path: Path) -> AsyncIterator[ProbeRunner]
     await runner.close()
 
 
-async def attempt(runner: ProbeRunner, *command: str, timeout_s: float = 5.0) -> Attempt:
+async def attempt(runner: ProbeRunner, *command: str, timeout_s: float = 30.0) -> Attempt:
     """Make one attempt of a command on the host."""
     spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, ExecCommand(command), timeout_s=timeout_s)
     return await runner.attempt(spec, ProbeTarget("web"))
@@ -78,7 +78,8 @@ async def test_nothing_is_left_of_commands_that_ended(allowed: ProbeRunner) -> N
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         assert (await attempt(allowed, "true")).successful
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # What another test left may be closed meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
     everyone = (tree.read(int(p.name)) for p in Path("/proc").iterdir() if p.name.isdecimal())
     assert [p for p in everyone if p is not None and p.parent == os.getpid() and p.state == "Z"] == []
 
@@ -96,7 +97,7 @@ async def test_a_port_that_answers_inside_only_is_the_mappings_fault(
 ) -> None:
     """Whoever reads of a failed probe from the host knows whether to look at the application or at the network."""
     outside, inside = ports["closed"], ports[name]
-    spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, kind(outside), timeout_s=5)
+    spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, kind(outside), timeout_s=20)
     target = ProbeTarget("web", netns_pid=os.getpid(), published=((outside, inside), (9, 9)))
     found = await prober.attempt(spec, target)
     assert not found.successful
@@ -111,10 +112,10 @@ async def test_a_port_that_answers_nowhere_is_the_applications_fault(
 ) -> None:
     """A dead application is called one from the host too, and what nobody can look into is not guessed at."""
     outside, inside = ports["closed"], ports["half_open"]
-    spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, HttpGet(outside), timeout_s=0.3)
+    spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, HttpGet(outside), timeout_s=1.0)
     refused = f"cannot GET http://localhost:{outside}/: connection refused"
     mapped = ProbeTarget("web", netns_pid=os.getpid(), published=((outside, inside),))
-    both = f"{refused}; inside the pod it fails too: cannot GET http://localhost:{inside}/: timed out after 0.3 s"
+    both = f"{refused}; inside the pod it fails too: cannot GET http://localhost:{inside}/: timed out after 1 s"
     assert (await prober.attempt(spec, mapped)).message == both
     for target in (ProbeTarget("web"), ProbeTarget("web", published=((outside, inside),))):
         assert (await prober.attempt(spec, target)).message == refused

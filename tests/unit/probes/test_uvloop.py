@@ -27,8 +27,8 @@ def test_the_daemons_event_loop(podman: Runtime, certificate: ssl.SSLContext, tm
     async def main() -> None:
         prober = ProbeRunner(podman, user_agent="kube-probe/podsupd", run_dir=str(tmp_path))
 
-        async def ask(handler: HttpGet | TcpSocket) -> str:
-            spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, handler, timeout_s=0.3)
+        async def ask(handler: HttpGet | TcpSocket, timeout_s: float = 20.0) -> str:
+            spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, handler, timeout_s=timeout_s)
             return (await prober.attempt(spec, ProbeTarget("web"))).message
 
         plain = await asyncio.start_server(serve, "::1", 0)
@@ -38,9 +38,9 @@ def test_the_daemons_event_loop(podman: Runtime, certificate: ssl.SSLContext, tm
         assert await ask(HttpGet(port)) == f"GET http://localhost:{port}/ answered 200"
         assert await ask(TcpSocket(port)) == f"connected to localhost:{port}"
         assert await ask(HttpGet(tls_port, scheme="HTTPS")) == f"GET https://localhost:{tls_port}/ answered 200"
-        assert (await ask(HttpGet(port, "/hang"))).endswith("timed out after 0.3 s")
-        assert (await ask(HttpGet(tls_port, "/hang", "HTTPS"))).endswith("timed out after 0.3 s")
-        async with asyncio.timeout(5):
+        assert (await ask(HttpGet(port, "/hang"), 0.3)).endswith("timed out after 0.3 s")
+        assert (await ask(HttpGet(tls_port, "/hang", "HTTPS"), 0.3)).endswith("timed out after 0.3 s")
+        async with asyncio.timeout(30):
             while descriptors() > before:
                 await asyncio.sleep(0.01)
         for server in (plain, tls):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from fakes.serving import bound_port
 
 from podsupd.errors import WebhookFailed
 from podsupd.model.spec import Webhook
@@ -114,9 +115,10 @@ async def test_a_refusal_is_not_tried_again(status: int) -> None:
 
 
 async def test_a_slow_receiver_costs_its_time_out() -> None:
-    """A receiver that hangs is left after timeoutSeconds, and asked once more."""
+    """A receiver that hangs is left after timeoutSeconds, and asked again."""
     async with serving(hang, answers(200)) as server:
-        assert await post(server.hook(timeout_s=0.3, retries=1)) == "HTTP 200"
+        # A loaded machine may take that long for a good answer, too, but not ten times.
+        assert await post(server.hook(timeout_s=0.3, retries=9)) == "HTTP 200"
     async with serving(hang) as server:
         with pytest.raises(WebhookFailed, match=r"^no answer within 0.3 s$"):
             await post(server.hook(timeout_s=0.3, retries=0))
@@ -124,10 +126,7 @@ async def test_a_slow_receiver_costs_its_time_out() -> None:
 
 async def test_nobody_there() -> None:
     """A receiver that does not listen is told in plain words, without the URL's secrets."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(WebhookFailed) as caught:
+    with bound_port() as port, pytest.raises(WebhookFailed) as caught:
         await post(Webhook(f"http://u:s3cret@127.0.0.1:{port}/s3cret", retries=1))
     assert str(caught.value) == "connection refused (tried 2 times)"
 

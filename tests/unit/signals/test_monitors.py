@@ -23,7 +23,7 @@ def conmon(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     program = tmp_path / "conmon"
     program.symlink_to("/bin/sleep")
     with subprocess.Popen([str(program), NAME], stdin=subprocess.DEVNULL) as one:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         # The kernel shows its arguments a moment after it was begun.
         while Monitors().state(one.pid, NAME) is not MonitorState.RUNS:
             assert time.monotonic() < end

@@ -43,14 +43,18 @@ async def test_a_container_that_has_no_cgroup_of_ours_has_nobody_to_signal(shelt
 
 def test_a_process_is_signalled_through_its_descriptor_only() -> None:
     """Who ended meanwhile gets nothing, whoever has the number now."""
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+    program = "import time; print('up', flush=True); time.sleep(1000)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
+        # Before it runs it may still have our name.
+        assert child.stdout is not None
+        assert child.stdout.readline() == "up\n"
         with held.held(child.pid) as found:
             assert found is not None
             pidfd, process = found
             assert process == held.read(child.pid)
             assert str(process).endswith(f"(pid {child.pid})")
             assert held.send(pidfd, signal.SIGKILL)
-            child.wait(10)
+            child.wait(60)
             assert not held.send(pidfd, signal.SIGKILL)
         with held.held(child.pid) as found:
             assert found is None
@@ -63,7 +67,7 @@ def test_a_command_cannot_fake_a_line_of_an_event() -> None:
 
 def test_only_a_conmons_pipes_are_opened() -> None:
     """A reader of ours at any other pipe would hide its end from those who wait for it."""
-    with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE) as child:
         assert pipes.open_outputs(child.pid) == []
         child.kill()
 
@@ -75,8 +79,8 @@ async def test_writers_without_a_reader_neither_block_nor_die() -> None:
     outputs = Outputs()
     outputs.hold(ID, [read])
     outputs.drain(ID)
-    await asyncio.wait_for(asyncio.to_thread(_write_all, write), 10)
-    async with asyncio.timeout(10):
+    await asyncio.wait_for(asyncio.to_thread(_write_all, write), 60)
+    async with asyncio.timeout(60):
         while _is_open(read):
             await asyncio.sleep(0)
     outputs.close_all()

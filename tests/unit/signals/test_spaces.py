@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from podsupd.signals.proc import stat_of
 
 ID, OTHER = "ab" * 32, "cd" * 32
 # The outer shell is conmon, with the container's id among its arguments; it reaps what it started and stays.
-CONMON = """unshare --mount sh -c 'sleep 60 & echo $$ $!; wait'; echo ended; exec sleep 60"""
+CONMON = """unshare --mount sh -c 'sleep 1000 & echo $$ $!; wait'; echo ended; exec sleep 1000"""
 
 
 @dataclass
@@ -42,6 +43,9 @@ def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[Container]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as conmon:
         assert conmon.stdout is not None
         first, child = map(int, conmon.stdout.readline().split())
+        # It is a copy of the shell until it runs its own program.
+        while Path(f"/proc/{child}/comm").read_text() != "sleep\n":
+            pass
         yield Container(conmon, first, child)
         os.killpg(conmon.pid, signal.SIGKILL)
 

@@ -371,11 +371,12 @@ class FakeControl:
         self.followers += 1
         try:
             while True:
-                for record in await self.signals(pod, last, 100):
+                async with self.happened:
+                    while not (found := await self.signals(pod, last, 100)):
+                        await self.happened.wait()
+                for record in found:
                     last = record.id
                     yield record
-                async with self.happened:
-                    await self.happened.wait()
         finally:
             self.followers -= 1
 

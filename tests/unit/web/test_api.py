@@ -160,7 +160,7 @@ async def test_change_is_waited_for(client: aiohttp.ClientSession, control: Fake
     while not control.happened._waiters:
         await asyncio.sleep(0)
     await control.settle(ChangeState.DONE, "stopped in 1.2 s")
-    async with asyncio.timeout(5), await task as response:
+    async with asyncio.timeout(60), await task as response:
         body = await response.json()
     check("Change", body)
     assert (body["state"], body["message"]) == ("Done", "stopped in 1.2 s")

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import structlog
 import uvloop
+from e2e.harness import free_port
 
 from podsupd.errors import ConfigError, FatalError
 from podsupd.model.settings import ApiSettings, MetricsSettings, Settings
@@ -224,8 +225,9 @@ async def test_a_taken_metrics_port_is_said_and_tried_again(
 ) -> None:
     """Another program on 9911 never keeps the pods from being supervised, and metrics come when it goes."""
     monkeypatch.setattr(server_module, "RETRY_S", 0.02)
+    # Below the ports that the kernel gives to others: nobody takes it between our end and the daemon's.
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
         with structlog.testing.capture_logs() as logs:
@@ -234,7 +236,7 @@ async def test_a_taken_metrics_port_is_said_and_tried_again(
                 retrying = asyncio.create_task(server.run())
                 await asyncio.sleep(0.1)
                 other.close()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     while len(server.addresses) < 2:
                         await asyncio.sleep(0.01)
                 await server.stop()
@@ -280,7 +282,7 @@ async def test_connections_that_ask_nothing_do_not_use_the_daemon_up(
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await reader.read() == b""
         assert await ask(server.addresses[0]) == 200, "the control socket has room of its own"
         for _, writer_held in [*held, (reader, writer)]:

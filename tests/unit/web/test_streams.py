@@ -10,6 +10,7 @@ import pytest
 from podsupd.errors import PodmanConflict
 from podsupd.model.observed import LogLine
 from podsupd.web import WebServer, streams
+from podsupd.web import server as server_module
 from tests.unit.web.fakes import FakeControl, event, signal_record
 
 
@@ -28,14 +29,14 @@ async def messages(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, 
 
 async def until(condition: object) -> None:
     """Give the loop turns until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.005)
 
 
 async def test_follow_shows_the_newest_and_goes_on(client: aiohttp.ClientSession, control: FakeControl) -> None:
     """One request shows the last events and then each new one at once."""
-    async with asyncio.timeout(5), client.get("/v1/events?follow=true&limit=1&pod=my-shared-pod") as response:
+    async with asyncio.timeout(60), client.get("/v1/events?follow=true&limit=1&pod=my-shared-pod") as response:
         assert response.content_type == "text/event-stream"
         stream = messages(response)
         assert await anext(stream) == {"comment": "podsupd events"}
@@ -51,7 +52,7 @@ async def test_follow_shows_the_newest_and_goes_on(client: aiohttp.ClientSession
 @pytest.mark.parametrize(("query", "headers"), [("&since=1", {}), ("&since=0", {"Last-Event-ID": "1"})])
 async def test_follow_resumes(client: aiohttp.ClientSession, query: str, headers: dict[str, str]) -> None:
     """A reader that lost its connection misses nothing and reads nothing twice."""
-    async with asyncio.timeout(5), client.get(f"/v1/events?follow=true{query}", headers=headers) as response:
+    async with asyncio.timeout(60), client.get(f"/v1/events?follow=true{query}", headers=headers) as response:
         stream = messages(response)
         ids = [(await anext(stream)).get("id") for _ in range(3)]
     assert ids == [None, "2", "3"]
@@ -76,7 +77,7 @@ async def test_silence_has_heartbeats_and_loses_nothing(
 ) -> None:
     """A dead connection is noticed by both sides, and an event after a silence still arrives."""
     monkeypatch.setattr(streams, "HEARTBEAT_S", 0.02)
-    async with asyncio.timeout(5), client.get("/v1/events?follow=true&since=3") as response:
+    async with asyncio.timeout(60), client.get("/v1/events?follow=true&since=3") as response:
         stream = messages(response)
         seen = [await anext(stream) for _ in range(3)]
         await control.tell(event(9))
@@ -87,6 +88,13 @@ async def test_silence_has_heartbeats_and_loses_nothing(
     assert message["id"] == "9"
 
 
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a server wait for its answers for longer than a test does."""
+    monkeypatch.setattr(server_module, "SHUTDOWN_S", 250.0)
+
+
+@pytest.mark.usefixtures("_patient")
 async def test_the_end_of_the_daemon_ends_streams_at_once(
     client: aiohttp.ClientSession, server: WebServer, control: FakeControl
 ) -> None:
@@ -98,9 +106,8 @@ async def test_the_end_of_the_daemon_ends_streams_at_once(
     ):
         change = asyncio.create_task(client.get("/v1/changes/c1?waitSeconds=300").__aenter__())
         await until(lambda: control.followers == 2 and len(control.happened._waiters) == 2)
-        begin = asyncio.get_running_loop().time()
-        await server.stop()
-        assert asyncio.get_running_loop().time() - begin < 0.4
+        async with asyncio.timeout(60):
+            await server.stop()
         assert b"podsupd events" in await events.content.read()
         assert (await logs.content.read()).count(b"\n") == 2
         async with await change as answer:
@@ -142,7 +149,7 @@ async def test_logs_as_ndjson(client: aiohttp.ClientSession, query: str, accept:
 async def test_a_followed_silent_log_answers_at_once(client: aiohttp.ClientSession, control: FakeControl) -> None:
     """A container that writes nothing does not look like a daemon that hangs."""
     control.lines.clear()
-    async with asyncio.timeout(5), client.get("/v1/pods/my-shared-pod/logs?follow=true") as response:
+    async with asyncio.timeout(60), client.get("/v1/pods/my-shared-pod/logs?follow=true") as response:
         assert response.status == 200
 
 
@@ -216,7 +223,7 @@ async def test_followed_signals_resume_and_go_on(
 ) -> None:
     """A reader of the ledger that lost its connection goes on where it was, in its own pod."""
     url = f"/v1/pods/my-shared-pod/signals?follow=true{query}"
-    async with asyncio.timeout(5), client.get(url, headers=headers) as response:
+    async with asyncio.timeout(60), client.get(url, headers=headers) as response:
         stream = messages(response)
         assert await anext(stream) == {"comment": "podsupd signals"}
         first = await anext(stream)
