@@ -99,7 +99,13 @@ def start(image: str, tmp_path: Path) -> Iterator[Callable[..., None]]:
 
     yield begin
     podman("rm", "-f", "-t", "5", NAME, check=False)
-    podman("pod", "rm", "-f", "-t", "2", POD, check=False)
+    until("the pod's end", removed)
+
+
+def removed() -> bool:
+    """Remove the pod, with whatever the daemon had asked Podman for when it was killed; say whether it is gone."""
+    podman("pod", "rm", "-f", "-i", "-t", "2", POD, check=False)
+    return not podman("pod", "ps", "-q", "--filter", f"name={POD}").strip()
 
 
 def probes() -> dict[str, dict[str, Any]]:
