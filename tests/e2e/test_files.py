@@ -137,7 +137,7 @@ for start in range(0, cut, 80):
 while not os.path.exists(sys.argv[3]):
     time.sleep(0.3)
     with open(sys.argv[1], "ab") as file:
-        file.write(b"#\n")
+        file.write(b"#\\n")
 time.sleep(1.2)  # quiet for longer than a second, and a valid manifest with a container less; not for two scans
 with open(sys.argv[1], "ab") as file:
     file.write(data[cut:])
