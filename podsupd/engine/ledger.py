@@ -9,6 +9,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import partial
 
 from podsupd import log
@@ -37,6 +38,8 @@ RETRY_FIRST_S = 1.0
 RETRY_CAP_S = 60.0
 BEHIND_S = 0.3
 """How long an explanation of a death is waited for."""
+BEHIND_PARTS = 3
+"""In so many parts: a moment in which the machine lets us do nothing takes one of them, however long it was."""
 HOLD_S = 0.003
 STAMPED_S = 0.02
 """Podman stamps a start when the runtime has returned: by then a process may have ended. A start takes longer."""
@@ -301,14 +304,16 @@ class Ledger:
         now = time.monotonic_ns()
         waiter = self._read.join()
         try:
-            async with asyncio.timeout(BEHIND_S):
-                # The tracer keeps records back so long, to put those of several CPUs in order.
-                await asyncio.sleep(HOLD_S)
-                while self._until < now and self.up:
-                    waiter.clear()
-                    self._tracer.hurry()
-                    await waiter.wait()
-        except TimeoutError:
+            # The tracer keeps records back so long, to put those of several CPUs in order.
+            await asyncio.sleep(HOLD_S)
+            for _ in range(BEHIND_PARTS):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEHIND_S / BEHIND_PARTS):
+                        while self._until < now and self.up:
+                            waiter.clear()
+                            self._tracer.hurry()
+                            await waiter.wait()
+                        return
             logger.info("the kernel's trace is behind; what it would explain is told without it")
         finally:
             self._read.leave(waiter)

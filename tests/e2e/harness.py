@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -208,6 +209,11 @@ level = "debug"
                 self.process.kill()
                 self.process.wait(60 * PATIENCE)
             self.process = None
+
+    def on_disk(self, database: str, pattern: str) -> list[bytes]:
+        """Return what matches in a database (``state.db``), which the daemon has locked; events take it a second."""
+        files = self.state.glob(f"{database}*")
+        return [found for path in files for found in re.findall(pattern.encode(), path.read_bytes(), re.DOTALL)]
 
     def tail(self, lines: int = 15) -> str:
         """Return the end of its log."""

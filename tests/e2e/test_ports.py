@@ -28,9 +28,9 @@ def test_who_holds_a_taken_port_is_named(daemon: Daemon, name: str) -> None:
     podman("run", "-d", "--name", stranger, "-p", f"{theirs}:80", "docker.io/library/busybox:latest", "sleep", "1000")
     try:
         with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
+            mine = free_port()
+            server.bind(("127.0.0.1", mine))
             server.listen()
-            mine = server.getsockname()[1]
             for pod, port in ((f"{name}-a", mine), (f"{name}-b", theirs)):
                 daemon.write(f"{pod}.yaml", pod_manifest(pod, containers={"main": POLITE}, port=port))
             daemon.start()

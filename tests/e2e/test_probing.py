@@ -82,7 +82,8 @@ def test_probes_gate_show_and_act(daemon: Daemon, name: str) -> None:
     podman("exec", f"{name}-web", "touch", "/www/ready")
 
     podman("exec", f"{name}-web", "touch", "/fail")
-    until(lambda: web()["restartCount"] == 1, "the restart that the policy probe asks for")
+    # At least: the first attempt of the new life may come before that has removed the file.
+    until(lambda: web()["restartCount"] >= 1, "the restart that the policy probe asks for")
     daemon.wait_pod(name)
     told = daemon.events(name, "Unhealthy")
     assert any("web will be restarted: probe flag failed" in e["message"] for e in told)
@@ -102,7 +103,8 @@ def test_a_failed_liveness_probe_restarts_its_container_only(daemon: Daemon, nam
     daemon.start()
     daemon.wait_pod(name)
     podman("exec", f"{name}-main", "touch", "/hung")
-    until(lambda: daemon.container(name, "main")["restartCount"] == 1, "the restart")
+    # At least: the first attempt of the new life may come before that has removed the file.
+    until(lambda: daemon.container(name, "main")["restartCount"] >= 1, "the restart")
     daemon.wait_pod(name)
     died = daemon.container(name, "main")["lastState"]["terminated"]
     assert "liveness probe failed".lower() in died["message"].lower()

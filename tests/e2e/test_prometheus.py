@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from e2e.harness import Daemon, free_port, pod_manifest, until
+from e2e.registry import end
 
 pytestmark = pytest.mark.podman
 
@@ -38,7 +39,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[Any]:
         """Return the vector that an instant query gives."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", f"/api/v1/query?query={urllib.parse.quote(expression)}")
             response = connection.getresponse()
@@ -68,8 +69,7 @@ def prometheus(ready: Daemon, tmp_path: Path) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes the daemon."""
     server = Prometheus(tmp_path, ready.metrics_port)
     yield server
-    server.process.terminate()
-    server.process.wait(20)
+    end(server.process)
 
 
 def test_prometheus_scrapes_and_answers(prometheus: Prometheus, name: str) -> None:
@@ -90,6 +90,6 @@ def test_promtool_has_nothing_to_say_about_the_exposition(ready: Daemon) -> None
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -54,6 +54,9 @@ def test_a_restart_of_the_daemon_is_not_noticed(daemon: Daemon, witness: PodmanC
     before = lives(witness, name)
     probes = {p["name"]: p["passing"] for p in daemon.pod(name)["podsupd"]["probes"]}
     assert probes == {"other/liveness": True, "other/readiness": True}
+    # It is saved when the pod is ready, and not before that is told.
+    kept_ready = rf'"other/readiness"[^}}]*"{before[f"{name}-other"][1]}"}},"passing":true'
+    until(lambda: daemon.on_disk("state.db", kept_ready), "readiness on disk")
     # Where Podman lets it wait for longer than that, it answers without having looked.
     unlooked = b"answering before every pod was looked at"
     for _ in range(5):

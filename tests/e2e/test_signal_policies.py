@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -183,8 +184,8 @@ def test_what_follows_while_podsupd_is_away_is_judged_when_it_is_back(ruled: Rul
     # Stopped, it takes the signal later: when nobody looks.
     os.kill(pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGQUIT)
-    begun = f'"waiting":[{{"pod":"{ruled.name}","rule":{{"container":"web","signal":"SIGQUIT"'
-    until(lambda: on_disk(daemon, begun), f"the signal on disk; log: {daemon.tail()}")
+    begun = re.escape(f'"waiting":[{{"pod":"{ruled.name}","rule":{{"container":"web","signal":"SIGQUIT"')
+    until(lambda: daemon.on_disk("state.db", begun), f"the signal on disk; log: {daemon.tail()}")
     daemon.kill()
     os.kill(pid, signal.SIGCONT)
     until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the process")
@@ -194,8 +195,3 @@ def test_what_follows_while_podsupd_is_away_is_judged_when_it_is_back(ruled: Rul
     os.kill(ruled.pid("web"), signal.SIGHUP)
     ruled.event("SignalForwarded", "SIGUSR1 to log")
     assert len(daemon.events(ruled.name, "SignalForwarded")) == 1
-
-
-def on_disk(daemon: Daemon, text: str) -> bool:
-    """Say whether a text stands in state.db, which the daemon has locked."""
-    return any(text.encode() in path.read_bytes() for path in daemon.state.glob("state.db*"))

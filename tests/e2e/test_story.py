@@ -90,8 +90,9 @@ def test_the_infra_container_killed_is_healed(story: Daemon, witness: PodmanClie
 
 def test_a_pod_without_an_answer_is_restarted_by_its_liveness_probe(story: Daemon) -> None:
     """Nginx that hangs (SIGSTOP to all of it) is noticed from inside and restarted."""
-    pids = [int(p) for p in podman("top", "nginx-server", "hpid", "comm").split() if p.isdigit()]
-    nginx = [p for p in pids if Path(f"/proc/{p}/comm").read_text().strip() == "nginx"]
+    # By their names in one look: what else is in the pod may be gone at the next.
+    words = [line.split() for line in podman("top", "nginx-server", "hpid", "comm").splitlines()]
+    nginx = [int(found[0]) for found in words if found[0].isdigit() and found[1:] == ["nginx"]]
     assert nginx
     for pid in nginx:
         os.kill(pid, signal.SIGSTOP)
@@ -109,7 +110,9 @@ def test_the_command_line_tells_the_story(story: Daemon) -> None:
     assert "Running" in status
     assert "nginx-server" in story.cli("status", "my-shared-pod").stdout
     assert "Started" in story.cli("events", "my-shared-pod").stdout
-    assert "Welcome to nginx!" in story.cli("logs", "my-shared-pod/busybox-client", "--tail", "20").stdout
+    # The client's first fetch may have been before nginx served.
+    logs = ("logs", "my-shared-pod/busybox-client", "--tail", "40")
+    until(lambda: "Welcome to nginx!" in story.cli(*logs).stdout, "a fetch in the client's log")
     assert story.cli("restart", "my-shared-pod/nginx-server").returncode == 0
     assert story.cli("stop", "my-shared-pod").returncode == 0
     with pytest.raises(subprocess.CalledProcessError):

@@ -65,6 +65,10 @@ def test_workloads_come_to_their_end_as_in_kubernetes(daemon: Daemon, witness: P
     until(lambda: phase("rules") == "Failed", "no rule for the second code")
     starts = {pod: len(daemon.events(f"{name}-{pod}", "Started")) for pod in ("done", "bad", "late", "rules")}
     assert starts == {"done": 1, "bad": 2, "late": 1, "rules": 2}
+    # A kill costs the history its last second.
+    for pod, count in starts.items():
+        told = rf"(\d\d:\d\d\.\d+Z){name}-{pod}mainNormalStarted"
+        until(lambda told=told, count=count: len(set(daemon.on_disk("history.db", told))) == count, f"{pod} on disk")  # type: ignore[misc]
 
     daemon.kill()
     daemon.start()

@@ -48,6 +48,8 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the environment's own settings away, and let two minutes have passed since the example started."""
     for name in ("PODSUPD_SOCKET", "PODSUPD_CONFIG", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
+    # A message is as wide as the terminal that the tests run on, if there is one.
+    monkeypatch.setenv("COLUMNS", "80")
     for module in ("status", "describe"):
         clock = SimpleNamespace(time=lambda: STARTED + 125, sleep=lambda _s: None)
         monkeypatch.setattr(f"podsupd.cli.{module}.time", clock)

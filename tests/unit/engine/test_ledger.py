@@ -271,6 +271,29 @@ async def test_lives_that_are_over_cost_nothing() -> None:
     assert not rig.ledger._clocks
 
 
+async def test_a_machine_that_stood_still_takes_no_cause_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When podsupd gets to run again, all of the time for the trace may be over: it is read all the same."""
+    monkeypatch.setattr(ledger_module, "BEHIND_S", 0.3)
+    rig = Rig()
+    read, stills = rig.tracer.read, [0.4]
+
+    async def in_turns(timeout_s: float) -> TraceBatch:
+        """Read some turns of the loop after it was told to, as the real one does; before the first, nothing moves."""
+        await rig.tracer._wake.wait()
+        if rig.tracer._events and stills:
+            time.sleep(stills.pop())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await read(timeout_s)
+
+    monkeypatch.setattr(rig.tracer, "read", in_turns)
+    async with rig.running():
+        await rig.until(lambda: rig.ledger.up)
+        rig.tracer.write(*death())
+        causes = await rig.ledger.causes("web", pod(dead=True))
+        assert (causes[MAIN].text, stills) == ("SIGTERM from host process 'bash' (root)", [])
+
+
 async def test_what_podsupd_sent_itself_is_known_while_the_trace_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that is too busy to read the trace in time, an operator's own signal is not told as a crash."""
     monkeypatch.setattr(ledger_module, "BEHIND_S", 0.1)

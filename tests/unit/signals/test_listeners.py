@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from e2e.harness import free_port
 
 from podsupd.model.network import PortHolder
 from podsupd.signals import Listeners
@@ -17,9 +18,9 @@ def test_a_listening_process_is_named(address: str) -> None:
     """IPv4 and IPv6 alike, and only while it listens."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as server:
-        server.bind((address, 0))
+        port = free_port()
+        server.bind((address, port))
         server.listen()
-        port = server.getsockname()[1]
         name = Path("/proc/self/comm").read_text().strip()
         assert Listeners().holders("TCP", port) == (PortHolder(os.getpid(), name, ""),)
     assert Listeners().holders("TCP", port) == ()
@@ -28,8 +29,8 @@ def test_a_listening_process_is_named(address: str) -> None:
 def test_udp_and_tcp_are_told_apart() -> None:
     """A UDP server does not hold the TCP port of its number."""
     with socket.socket(type=socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
+        port = free_port()
+        server.bind(("127.0.0.1", port))
         assert [h.pid for h in Listeners().holders("UDP", port)] == [os.getpid()]
         assert Listeners().holders("TCP", port) == ()
 
