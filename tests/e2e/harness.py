@@ -75,7 +75,7 @@ def nginx_workers(master: int) -> set[int]:
 
 
 def masked(pid: int, mask: str, number: int) -> bool:
-    """Say whether a signal is in a mask of a process (SigCgt, SigIgn, SigBlk); a shell may set its traps after Ready."""
+    """Say whether a signal is in SigCgt, SigIgn or SigBlk of a process; a shell may set its traps after Ready."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return bool(int(next(x for x in lines if x.startswith(mask)).split()[1], 16) >> (number - 1) & 1)
 
