@@ -200,7 +200,7 @@ level = "debug"
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
         if self.process is not None:
-            self.process.wait(10)
+            self.process.wait(60 * PATIENCE)
         self.process = None
 
     def stop(self) -> None:
@@ -213,7 +213,7 @@ level = "debug"
         finally:
             if self.process.poll() is None:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(60 * PATIENCE)
             self.process = None
 
     def on_disk(self, database: str, pattern: str) -> list[bytes]:
@@ -249,7 +249,7 @@ level = "debug"
 
     def metrics(self) -> str:
         """Scrape the metrics listener as Prometheus would."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10 * PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=60 * PATIENCE)
         try:
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()

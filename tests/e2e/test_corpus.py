@@ -171,6 +171,7 @@ spec:
     until(lambda: run_in(f"{pod}-variables", ["echo $word"]) == ["two"], "the new variable", 60)
     assert daemon.container(pod, "files")["containerID"] == before
     assert daemon.container(pod, "files")["restartCount"] == 0
+    daemon.wait_pod(pod, 60)
     (daemon.manifests / "live-map.yaml").unlink()
     until(lambda: any("not found" in w["message"] for w in warnings(corpus, "live.yaml")), "the warning", 60)
     assert run_in(f"{pod}-files", ["cat /v/word"]) == ["two"]

@@ -46,5 +46,9 @@ def host(running: Booted) -> Booted:
     """The host with the unit active and the example pod Ready, whatever the test before did to it."""
     if not running.succeeds("systemctl", "is-active", "--quiet", "podsupd.service"):
         running.run("systemctl", "start", "podsupd.service", timeout=120)
+    # A reload that a test asked for may still be under way.
+    running.until(
+        "the unit is active", lambda: running.show("podsupd.service", "ActiveState")["ActiveState"] == "active"
+    )
     running.until("the example pod is Ready", lambda: running.ready("my-shared-pod"))
     return running
