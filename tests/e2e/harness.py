@@ -74,6 +74,12 @@ def nginx_workers(master: int) -> set[int]:
     return {pid for pid, title in titles.items() if title.startswith(b"nginx: worker process")}
 
 
+def masked(pid: int, mask: str, number: int) -> bool:
+    """Say whether a signal is in SigCgt, SigIgn or SigBlk of a process; a shell may set its traps after Ready."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return bool(int(next(x for x in lines if x.startswith(mask)).split()[1], 16) >> (number - 1) & 1)
+
+
 def podman(*args: str, check: bool = True) -> str:
     """Run the podman command and return what it printed."""
     done = subprocess.run(["podman", *args], capture_output=True, text=True, check=False, timeout=120 * PATIENCE)
@@ -292,8 +298,9 @@ level = "debug"
         return self.pod(name)
 
     def container(self, pod: str, name: str) -> Any:
-        """Return a container's status."""
-        return next(c for c in self.pod(pod)["status"]["containerStatuses"] if c["name"] == name)
+        """Return a container's status; LookupError while there is none."""
+        found = [c for c in self.pod(pod)["status"]["containerStatuses"] if c["name"] == name]
+        return found[0]
 
     def events(self, pod: str, reason: str) -> list[Any]:
         """Return a pod's events of that reason, oldest first."""
