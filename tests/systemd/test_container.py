@@ -136,7 +136,7 @@ def test_it_supervises_with_the_documented_flags(start: Callable[..., None]) -> 
     until("all probes pass", lambda: [each["passing"] for each in probes().values()] == [True] * 3)
     assert web_processes() >= 2
     before = podman("container", "inspect", f"{POD}-web", "-f", "{{.Id}} {{.State.StartedAt}}")
-    podman("stop", "-t", "60", NAME, timeout=120)
+    podman("stop", "-t", "60", NAME, timeout=300)
     assert podman("container", "inspect", NAME, "-f", "{{.State.ExitCode}}").strip() == "0"
     podman("start", NAME)
     until("all probes pass again", lambda: [each["passing"] for each in probes().values()] == [True] * 3)

@@ -57,7 +57,7 @@ class Kiosk:
             "the user's systemd runs",
             lambda: self.succeeds("systemctl", "--user", "is-system-running", "--wait", timeout=240),
         )
-        host.run("sh", "-c", f"podman save -q {BUSYBOX} | {' '.join(self._as)} podman load -q", timeout=120)
+        host.run("sh", "-c", f"podman save -q {BUSYBOX} | {' '.join(self._as)} podman load -q", timeout=300)
 
     def run(self, *command: str, **options: Any) -> str:
         """Run a command as the user."""
@@ -142,7 +142,7 @@ def test_a_user_unit_keeps_a_users_pods(kiosk: Kiosk) -> None:
     kiosk.run("mkdir", "-p", f"{HOME}/.config/podsupd/pods.d")
     kiosk.run("tee", f"{HOME}/.config/podsupd/podsupd.toml", stdin=b'[metrics]\nlisten = ""\n')
     kiosk.write(POD)
-    kiosk.run("systemctl", "--user", "enable", "--now", "podman.socket", "podsupd.service", timeout=120)
+    kiosk.run("systemctl", "--user", "enable", "--now", "podman.socket", "podsupd.service", timeout=300)
     shown = kiosk.show("podsupd.service", "ActiveState", "WatchdogUSec")
     assert shown == {"ActiveState": "active", "WatchdogUSec": "2min"}
     kiosk.up()
@@ -150,7 +150,7 @@ def test_a_user_unit_keeps_a_users_pods(kiosk: Kiosk) -> None:
     kiosk.run("podsupd", "probe", "mine", "web/liveness")
 
     lives = kiosk.lives()
-    kiosk.run("systemctl", "--user", "restart", "podsupd.service", timeout=120)
+    kiosk.run("systemctl", "--user", "restart", "podsupd.service", timeout=300)
     before = kiosk.show("podsupd.service", "MainPID")["MainPID"]
     host.run("kill", "-KILL", before)
 

@@ -115,7 +115,7 @@ def test_a_pod_comes_and_goes_with_its_file(host: Any) -> None:
 def test_a_restart_of_the_unit_touches_no_container(host: Any) -> None:
     """An upgrade of podsupd is no outage: the same containers run on."""
     before = lives(host)
-    host.run("systemctl", "restart", "podsupd.service", timeout=120)
+    host.run("systemctl", "restart", "podsupd.service", timeout=300)
     host.until("the example pod is Ready", lambda: host.ready(POD))
     assert lives(host) == before
 
@@ -151,7 +151,7 @@ def test_the_watchdog_ends_a_daemon_that_hangs(host: Any) -> None:
     host.run("mkdir", "-p", DROP_INS)
     host.run("tee", f"{DROP_INS}/watchdog.conf", stdin=b"[Service]\nWatchdogSec=20\n")
     host.run("systemctl", "daemon-reload")
-    host.run("systemctl", "restart", "podsupd.service", timeout=120)
+    host.run("systemctl", "restart", "podsupd.service", timeout=300)
     try:
         shown = host.show("podsupd.service", "MainPID", "NRestarts")
         host.run("kill", "-STOP", shown["MainPID"])
@@ -164,11 +164,11 @@ def test_the_watchdog_ends_a_daemon_that_hangs(host: Any) -> None:
     finally:
         host.run("rm", "-r", DROP_INS)
         host.run("systemctl", "daemon-reload")
-        host.run("systemctl", "restart", "podsupd.service", timeout=120)  # what runs keeps its watchdog until then
+        host.run("systemctl", "restart", "podsupd.service", timeout=300)  # what runs keeps its watchdog until then
     host.until("the example pod is Ready", lambda: host.ready(POD))
     assert lives(host) == before
     # Only a start takes the unit's own time again.
-    host.run("systemctl", "restart", "podsupd.service", timeout=120)
+    host.run("systemctl", "restart", "podsupd.service", timeout=300)
     assert "Watchdog timeout" in host.logged()
 
 
