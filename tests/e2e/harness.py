@@ -27,7 +27,7 @@ PATIENCE = float(os.environ.get("PODSUPD_TEST_PATIENCE", "1"))
 
 
 def until(
-    look: Callable[[], T], what: str, seconds: float = 60.0, every: float = 0.05, tail: Callable[[], str] | None = None
+    look: Callable[[], T], what: str, seconds: float = 120.0, every: float = 0.05, tail: Callable[[], str] | None = None
 ) -> T:
     """Look again until the answer is truthy and return it; the failure says what was awaited and what was seen last.
 
@@ -175,7 +175,7 @@ level = "debug"
             self.wait_ready()
         return self
 
-    def wait_ready(self, seconds: float = 90.0) -> None:
+    def wait_ready(self, seconds: float = 180.0) -> None:
         """Wait for /readyz."""
         until(lambda: self.alive() and self.get("/readyz").status == 200, "readiness", seconds, tail=self.tail)
 
@@ -292,7 +292,7 @@ level = "debug"
         conditions = self.pod(name)["status"]["conditions"]
         return next((c["status"] for c in conditions if c["type"] == kind), "")
 
-    def wait_pod(self, name: str, seconds: float = 90.0) -> Any:
+    def wait_pod(self, name: str, seconds: float = 180.0) -> Any:
         """Wait until a pod is Ready and return it."""
         until(lambda: self.ready(name), f"pod {name} Ready", seconds, tail=self.tail)
         return self.pod(name)
