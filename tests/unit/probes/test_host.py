@@ -94,9 +94,14 @@ def ports() -> Iterator[dict[str, int]]:
 
 @pytest.mark.parametrize(("kind", "name"), [(HttpGet, "good"), (TcpSocket, "good"), (GrpcCheck, "grpc")])
 async def test_a_port_that_answers_inside_only_is_the_mappings_fault(
-    prober: ProbeRunner, ports: dict[str, int], kind: type[HttpGet | TcpSocket | GrpcCheck], name: str
+    prober: ProbeRunner,
+    ports: dict[str, int],
+    kind: type[HttpGet | TcpSocket | GrpcCheck],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever reads of a failed probe from the host knows whether to look at the application or at the network."""
+    monkeypatch.setattr("podsupd.probes.runner.INSIDE_S", 20.0)
     outside, inside = ports["closed"], ports[name]
     spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, kind(outside), timeout_s=20)
     target = ProbeTarget("web", netns_pid=os.getpid(), published=((outside, inside), (9, 9)))
