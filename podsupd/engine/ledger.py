@@ -34,7 +34,7 @@ IDLE_S = 0.5
 """How long what does not wake the tracer is left unread: with that, the ends of 6,000 processes a second fit."""
 BUSY_S = 0.1
 RETRY_FIRST_S = 1.0
-"""Another podsupd that begins at the same moment may take our instance for a stale one."""
+"""What hinders a machine that is busy may be over in a moment."""
 RETRY_CAP_S = 60.0
 BEHIND_S = 0.3
 """How long an explanation of a death is waited for."""

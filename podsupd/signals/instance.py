@@ -5,7 +5,9 @@ that runs by trying to remove it.
 """
 
 import contextlib
+import errno
 import os
+import time
 from pathlib import Path
 
 from podsupd import log
@@ -13,6 +15,9 @@ from podsupd import log
 logger = log.get("tracer")
 
 PREFIX = "podsupd-"
+ATTEMPTS, APART_S = 20, 0.01
+_TAKEN = frozenset({errno.ENOENT, errno.ENODEV, errno.EEXIST})
+"""What it says of an instance that is being removed."""
 
 
 class Instance:
@@ -25,19 +30,32 @@ class Instance:
         """Make it. buffer_kb: of each CPU. wake_at_percent: how full a buffer is when its fd is readable, 0 for any."""
         self.path = root / "instances" / (PREFIX + name)
         self.fds: list[int] = []
-        self.path.mkdir()
         try:
-            cpus = sorted((self.path / "per_cpu").glob("cpu*"))
-            # Open before anything else: from now on nobody can take it for a stale one.
-            for cpu in cpus:
-                self.fds.append(os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            self._begin()
             self.write("trace_clock", "mono")
             self.write("buffer_size_kb", str(buffer_kb))
             with contextlib.suppress(OSError):  # since Linux 5.0
                 self.write("buffer_percent", str(wake_at_percent))
         except OSError:
-            self.close()
+            if self.fds:
+                self.close()
             raise
+
+    def _begin(self) -> None:
+        """Make and open it: then nobody takes it for a stale one, as a podsupd does that begins between the two."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.path.mkdir()
+                for cpu in sorted((self.path / "per_cpu").glob("cpu*")):
+                    self.fds.append(os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            except OSError as error:
+                lost = error.errno in _TAKEN and self.path.parent.is_dir()
+                if self.fds or attempt == ATTEMPTS or not lost:
+                    raise
+            if self.fds:
+                return
+            time.sleep(APART_S)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
 
     def write(self, name: str, text: str) -> None:
         """Write one of its files."""
@@ -67,6 +85,8 @@ class Instance:
         try:
             self.path.rmdir()
         except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENODEV}:
+                return  # closed it is a stale one, which another podsupd that begins has removed, or removes now
             logger.warning("cannot remove the trace instance", instance=str(self.path), error=error.strerror)
 
 

@@ -9,8 +9,11 @@ import contextlib
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import MutableMapping
 from typing import Self
+
+_KEPT = 8
 
 
 class SystemdNotifier:
@@ -20,6 +23,7 @@ class SystemdNotifier:
         # "@" is how the environment writes the leading NUL of an abstract address; vsock is for virtual machines.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket: socket.socket | None = None
+        self._unsent: deque[bytes] = deque(maxlen=_KEPT)
         if self._address.startswith(("/", "\0")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
@@ -56,7 +60,15 @@ class SystemdNotifier:
             self._socket = None
 
     def _send(self, *fields: str) -> None:
-        if self._socket is not None:
-            # A full queue or a systemd that restarts loses this datagram; the next one says the same again.
-            with contextlib.suppress(OSError):
-                self._socket.sendto("\n".join(fields).encode(errors="replace"), self._address)
+        if self._socket is None:
+            return
+        message = "\n".join(fields).encode(errors="replace")
+        with contextlib.suppress(ValueError):
+            self._unsent.remove(message)
+        self._unsent.append(message)
+        # A systemd whose queue is full, or that restarts, is told when the next message comes: with READY=1 lost it
+        # would wait for it until it ends us.
+        with contextlib.suppress(OSError):
+            while self._unsent:
+                self._socket.sendto(self._unsent[0], self._address)
+                self._unsent.popleft()

@@ -39,7 +39,7 @@ def clean(made: list[Daemon]) -> None:
     for daemon in made:
         for owner in owners(daemon.state):
             # Podman finishes what a daemon that was killed had asked for: so it is looked at again.
-            until(lambda owner=owner: not remove_pods(owner), f"no pods of {owner}", 60)  # type: ignore[misc]
+            until(lambda owner=owner: not remove_pods(owner), f"no pods of {owner}", 300)  # type: ignore[misc]
             for volume in podman("volume", "ls", "-q", "--filter", f"label=podsupd.io/owner={owner}").split():
                 podman("volume", "rm", "-f", volume, check=False)
 

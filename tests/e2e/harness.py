@@ -27,7 +27,7 @@ PATIENCE = float(os.environ.get("PODSUPD_TEST_PATIENCE", "1"))
 
 
 def until(
-    look: Callable[[], T], what: str, seconds: float = 60.0, every: float = 0.05, tail: Callable[[], str] | None = None
+    look: Callable[[], T], what: str, seconds: float = 120.0, every: float = 0.05, tail: Callable[[], str] | None = None
 ) -> T:
     """Look again until the answer is truthy and return it; the failure says what was awaited and what was seen last.
 
@@ -72,6 +72,12 @@ def nginx_workers(master: int) -> set[int]:
     children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
     titles = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
     return {pid for pid, title in titles.items() if title.startswith(b"nginx: worker process")}
+
+
+def masked(pid: int, mask: str, number: int) -> bool:
+    """Say whether a signal is in SigCgt, SigIgn or SigBlk of a process; a shell may set its traps after Ready."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return bool(int(next(x for x in lines if x.startswith(mask)).split()[1], 16) >> (number - 1) & 1)
 
 
 def podman(*args: str, check: bool = True) -> str:
@@ -169,7 +175,7 @@ level = "debug"
             self.wait_ready()
         return self
 
-    def wait_ready(self, seconds: float = 90.0) -> None:
+    def wait_ready(self, seconds: float = 180.0) -> None:
         """Wait for /readyz."""
         until(lambda: self.alive() and self.get("/readyz").status == 200, "readiness", seconds, tail=self.tail)
 
@@ -194,7 +200,7 @@ level = "debug"
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
         if self.process is not None:
-            self.process.wait(10)
+            self.process.wait(60 * PATIENCE)
         self.process = None
 
     def stop(self) -> None:
@@ -207,7 +213,7 @@ level = "debug"
         finally:
             if self.process.poll() is None:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(60 * PATIENCE)
             self.process = None
 
     def on_disk(self, database: str, pattern: str) -> list[bytes]:
@@ -243,7 +249,7 @@ level = "debug"
 
     def metrics(self) -> str:
         """Scrape the metrics listener as Prometheus would."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10 * PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=60 * PATIENCE)
         try:
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()
@@ -286,14 +292,15 @@ level = "debug"
         conditions = self.pod(name)["status"]["conditions"]
         return next((c["status"] for c in conditions if c["type"] == kind), "")
 
-    def wait_pod(self, name: str, seconds: float = 90.0) -> Any:
+    def wait_pod(self, name: str, seconds: float = 180.0) -> Any:
         """Wait until a pod is Ready and return it."""
         until(lambda: self.ready(name), f"pod {name} Ready", seconds, tail=self.tail)
         return self.pod(name)
 
     def container(self, pod: str, name: str) -> Any:
-        """Return a container's status."""
-        return next(c for c in self.pod(pod)["status"]["containerStatuses"] if c["name"] == name)
+        """Return a container's status; LookupError while there is none."""
+        found = [c for c in self.pod(pod)["status"]["containerStatuses"] if c["name"] == name]
+        return found[0]
 
     def events(self, pod: str, reason: str) -> list[Any]:
         """Return a pod's events of that reason, oldest first."""

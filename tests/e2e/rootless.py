@@ -71,7 +71,7 @@ class User:
         """Run a command as this user; return what it printed."""
         done = subprocess.run(
             self.command(*command),
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=100,
+            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -100,7 +100,7 @@ class User:
         """Remove the user, with all that runs as it and all that it has."""
         subprocess.run(
             self.command("podman", "pod", "rm", "--all", "--force", "--time=0"),
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
+            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300,
         )  # fmt: skip
         self._session.kill()
         self._session.wait()

@@ -64,7 +64,8 @@ def test_kill_9_in_the_middle_of_a_removal_is_finished_by_the_next_start(
     daemon: Daemon, witness: PodmanClient, name: str
 ) -> None:
     """A removal that was begun is no reason to forget the rest of it."""
-    path = daemon.write("pod.yaml", pod_manifest(name, containers={"a": POLITE, "b": "trap '' TERM; sleep 1000"}))
+    waits = "trap '' TERM; until [ -e /go ]; do sleep 0.1; done"
+    path = daemon.write("pod.yaml", pod_manifest(name, containers={"a": POLITE, "b": waits}, grace=120))
     daemon.start()
     daemon.wait_pod(name)
     path.unlink()
@@ -72,6 +73,7 @@ def test_kill_9_in_the_middle_of_a_removal_is_finished_by_the_next_start(
     daemon.kill()
     assert witness.pods.exists(name)
     daemon.start()
+    podman("exec", f"{name}-b", "touch", "/go")
     until(lambda: not witness.pods.exists(name), "the rest removed")
 
 

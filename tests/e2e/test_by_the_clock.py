@@ -7,7 +7,7 @@ from e2e.harness import Daemon, until
 from e2e.registry import Registry
 from podman import PodmanClient
 
-pytestmark = [pytest.mark.podman, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.podman, pytest.mark.timeout(1200)]
 
 POD = """apiVersion: v1
 kind: Pod
@@ -93,19 +93,19 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
     step = registry.push(f"{name}-step:1", "prepares")
     registry.push(f"{name}-step:second", "prepares-anew")
     text = POD.replace("{image}", reference).replace("{step}", step)
-    supervised.write("p.yaml", text.format(name=name, deadline=60))
+    supervised.write("p.yaml", text.format(name=name, deadline=600))
     supervised.wait_pod(name)
     until(lambda: reason() == "Updated", "the first version proved")
     first, prepared = image(), image("step")
     registry.move(name, "second")
     registry.move(f"{name}-step", "second")
-    until(lambda: first not in {image(), image("proxy")} and image("step") != prepared, "the second versions", 90)
+    until(lambda: first not in {image(), image("proxy")} and image("step") != prepared, "the second versions")
     # One look finds both, or the next one the other.
-    until(lambda: reason() == "Updated" and updates("UpdateSucceeded") == updates("Updating"), "them proved", 90)
+    until(lambda: reason() == "Updated" and updates("UpdateSucceeded") == updates("Updating"), "them proved")
     second, step_id, tried = image(), image("step"), updates("Updating")
     assert image("proxy") == second
     assert supervised.cli("logs", f"{name}/step").stdout.strip() == "prepares-anew"
-    until(lambda: here() == {second, step_id, theirs}, "the first images removed", 60)
+    until(lambda: here() == {second, step_id, theirs}, "the first images removed")
     told = until(lambda: supervised.events("", "ImageRemoved")[1:] and supervised.events("", "ImageRemoved"), "words")
     assert any(e["message"].startswith(f"removed image {reference} ({first[:12]}, ") for e in told)
     until(lambda: supervised.metric('podsupd_images_removed_total{reason="age"}') == 2, "its metric")
@@ -113,20 +113,20 @@ def test_a_push_updates_a_pod_if_the_image_proves_itself(
 
     supervised.write("p.yaml", text.format(name=name, deadline=6))
     registry.move(name, "bad")
-    until(lambda: updates("Updating") == tried + 1, "the bad version tried", 60)
+    until(lambda: updates("Updating") == tried + 1, "the bad version tried")
     registry.stop()
-    until(lambda: updates("RolledBack") == 1, "the bad version rolled back", 60)
-    supervised.wait_pod(name, 60)
+    until(lambda: updates("RolledBack") == 1, "the bad version rolled back")
+    supervised.wait_pod(name)
     until(lambda: image() == second, "the good version in place")
-    until(lambda: supervised.condition(name, "ImagesChecked") == "False", "the registry away", 60)
+    until(lambda: supervised.condition(name, "ImagesChecked") == "False", "the registry away")
     until(lambda: updates("ImageCheckFailed"), "a word about it")
     assert (image(), image("proxy"), updates("Updating")) == (second, second, tried + 1)
     assert witness.containers.get(f"{name}-step").attrs["Id"] == life, "what was prepared is not prepared again"
 
     (supervised.manifests / "p.yaml").unlink()
-    until(lambda: here() == {theirs}, "the images of a pod that is gone removed", 90)
+    until(lambda: here() == {theirs}, "the images of a pod that is gone removed")
     cron = f"{name}-cron"
-    until(lambda: supervised.pod(cron)["status"]["phase"] == "Succeeded", "a run of the CronJob", 90)
+    until(lambda: supervised.pod(cron)["status"]["phase"] == "Succeeded", "a run of the CronJob")
     until(lambda: supervised.cli("logs", cron).stdout.strip() == "ran", "what it said")
     for run in supervised.events(cron, "JobStarted"):
         assert datetime.fromisoformat(run["time"]) >= datetime.fromisoformat(run["message"].split()[3])

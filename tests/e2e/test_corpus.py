@@ -90,7 +90,7 @@ def test_what_a_manifest_says_is_true_inside(corpus: Corpus, name: str) -> None:
         }
         if document["kind"] != "Pod" or not asked:
             continue
-        pod = corpus.daemon.wait_pod(metadata["name"], 90)
+        pod = corpus.daemon.wait_pod(metadata["name"])
         names = {c["name"]: c["runtimeName"] for c in pod["podsupd"]["containers"]}
         wrong = []
         for container, lines in asked.items():
@@ -114,7 +114,7 @@ def refused(corpus: Corpus, name: str, spec: str) -> tuple[str, str]:
         state = corpus.daemon.container(f"{corpus.prefix}{name}", "main")["state"]
         return state if state.get("waiting", {}).get("message", "").startswith(("cannot", "config")) else None
 
-    waiting = until(waits, f"{name} refused; log {corpus.daemon.tail()}", 60)["waiting"]
+    waiting = until(waits, f"{name} refused; log {corpus.daemon.tail()}")["waiting"]
     return waiting["reason"], waiting["message"]
 
 
@@ -163,16 +163,17 @@ spec:
     for name, text in texts.items():
         daemon.write(name, text.replace("corpus-", prefix))
     pod = f"{prefix}live"
-    daemon.wait_pod(pod, 60)
+    daemon.wait_pod(pod)
     before = daemon.container(pod, "files")["containerID"]
     assert run_in(f"{pod}-files", ["cat /v/word"]) == ["one"]
     daemon.write("live-map.yaml", texts["live-map.yaml"].replace("corpus-", prefix).replace("one", "two"))
-    until(lambda: run_in(f"{pod}-files", ["cat /v/word"]) == ["two"], "the new file", 60)
-    until(lambda: run_in(f"{pod}-variables", ["echo $word"]) == ["two"], "the new variable", 60)
+    until(lambda: run_in(f"{pod}-files", ["cat /v/word"]) == ["two"], "the new file")
+    until(lambda: run_in(f"{pod}-variables", ["echo $word"]) == ["two"], "the new variable")
     assert daemon.container(pod, "files")["containerID"] == before
     assert daemon.container(pod, "files")["restartCount"] == 0
+    daemon.wait_pod(pod)
     (daemon.manifests / "live-map.yaml").unlink()
-    until(lambda: any("not found" in w["message"] for w in warnings(corpus, "live.yaml")), "the warning", 60)
+    until(lambda: any("not found" in w["message"] for w in warnings(corpus, "live.yaml")), "the warning")
     assert run_in(f"{pod}-files", ["cat /v/word"]) == ["two"]
     assert daemon.ready(pod)
 
@@ -214,18 +215,18 @@ spec:
         state = corpus.daemon.container(f"{corpus.prefix}words", container)["state"]
         return str(state["terminated"]["message"])
 
-    until(lambda: message("file") == "no more work", "the words of file", 60)
-    until(lambda: message("log") == "first\nlast", "the end of the log", 60)
-    until(lambda: message("default") == "gone", "the words at the default path", 60)
+    until(lambda: message("file") == "no more work", "the words of file")
+    until(lambda: message("log") == "first\nlast", "the end of the log")
+    until(lambda: message("default") == "gone", "the words at the default path")
 
 
 def test_secrets_stay_where_they_belong(corpus: Corpus) -> None:
     """Neither the API, nor the log, nor history or a label has a Secret's value, and its files are root's alone."""
-    pod = corpus.daemon.wait_pod(f"{corpus.prefix}files", 90)
+    pod = corpus.daemon.wait_pod(f"{corpus.prefix}files")
     folder = corpus.daemon.root / "volumes"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / f"{corpus.prefix}files" / "secret" / "hidden").read_text() == "hunter2-hidden"
-    corpus.daemon.wait_pod(f"{corpus.prefix}envfrom", 90)
+    corpus.daemon.wait_pod(f"{corpus.prefix}envfrom")
     assert run_in(f"{corpus.prefix}envfrom-main", ["echo $HIDDEN"]) == ["hunter2-hidden"]
     shown = [corpus.daemon.get(path).text for path in ("/v1/pods", "/v1/config", "/v1/events", "/v1/plan")]
     labels = podman("inspect", "--format", "{{.Config.Labels}}", f"{corpus.prefix}envfrom-main")
@@ -257,11 +258,11 @@ spec:
     volumeMounts: [{{name: claim, mountPath: /claim}}, {{name: secret, mountPath: /secret}}]
 """
     path = corpus.daemon.write("keeper.yaml", text)
-    corpus.daemon.wait_pod(name, 60)
+    corpus.daemon.wait_pod(name)
     folder = corpus.daemon.root / "volumes" / name
     assert folder.exists()
     path.unlink()
-    until(lambda: not podman("pod", "ps", "-q", "--filter", f"name={name}"), "the pod gone", 60)
+    until(lambda: not podman("pod", "ps", "-q", "--filter", f"name={name}"), "the pod gone")
     assert not folder.exists()
     mountpoint = podman("volume", "inspect", "--format", "{{.Mountpoint}}", name)
     assert (Path(mountpoint) / "x").read_text() == "kept\n"
@@ -270,12 +271,12 @@ spec:
 def test_files_are_there_again_after_a_reboot(corpus: Corpus) -> None:
     """A reboot empties /run: the files are written before a container that mounts them is started again."""
     daemon, pod = corpus.daemon, f"{corpus.prefix}fsgroup"
-    daemon.wait_pod(pod, 90)
+    daemon.wait_pod(pod)
     before = daemon.container(pod, "main")["containerID"]
     daemon.stop()
     podman("kill", f"{pod}-main")
     podman("wait", f"{pod}-main")
     shutil.rmtree(daemon.root / "volumes" / pod)
     daemon.start()
-    until(lambda: daemon.ready(pod) and run_in(f"{pod}-main", ["cat /secret/password"]) == ["s3cret"], "it again", 90)
+    until(lambda: daemon.ready(pod) and run_in(f"{pod}-main", ["cat /secret/password"]) == ["s3cret"], "it again")
     assert daemon.container(pod, "main")["containerID"] == before

@@ -30,7 +30,7 @@ LANES: dict[str, str] = {
 """Lane -> the actions that it shows."""
 FEW = 3
 """Rows of each lane, without --all-edits."""
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass
@@ -129,7 +129,7 @@ def images(name: str) -> Iterator[None]:
         podman("untag", "docker.io/library/busybox:latest", tag, check=False)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("images")
 def test_every_edit_takes_the_action_that_was_planned(
     daemon: Daemon, witness: PodmanClient, name: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -60,7 +60,8 @@ def test_each_edit_takes_the_smallest_action(daemon: Daemon, witness: PodmanClie
     assert lives(witness, name) == first
 
     podman("update", "--memory", "100m", f"{name}-web")
-    until(lambda: "by hand: memory is" in daemon.events(name, "Updated")[-1]["message"], "what was done by hand seen")
+    told = "by hand: memory is"
+    until(lambda: any(told in e["message"] for e in daemon.events(name, "Updated")), "what was done by hand seen")
     until(lambda: limits(witness, f"{name}-web") == (128 * mega, 20_000), "the limits put right")
     assert lives(witness, name) == first
 
@@ -84,5 +85,5 @@ def test_each_edit_takes_the_smallest_action(daemon: Daemon, witness: PodmanClie
     third = lives(witness, name)
     assert (third["other"], third["infra"]) == (first["other"], first["infra"])
     assert limits(witness, f"{name}-web") == (-1, -1)
-    (told,) = daemon.events(name, "Stopped")
-    assert "changed: env" in told["message"]
+    (stopped,) = daemon.events(name, "Stopped")
+    assert "changed: env" in stopped["message"]

@@ -84,7 +84,7 @@ def pod(name: str, out: Path) -> str:
     ]
     spec = {
         "shareProcessNamespace": True,
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": 120,
         "volumes": volumes,
         "containers": containers,
     }
@@ -104,11 +104,11 @@ def test_managers_end_their_own_children(daemon: Daemon, tmp_path: Path) -> None
     daemon.write("pod.json", pod(name, out))
     daemon.start()
     daemon.wait_pod(name)
-    until(lambda: all((out / f"{worker}.up").exists() for worker in WORKERS), "all workers up")
+    until(lambda: all((out / f"{worker}.up").exists() for worker in WORKERS), "all workers up", 180)
     began = {container: lives(name, container) for container in [*MANAGERS, "other"]}
     for manager in MANAGERS:
         daemon.post(f"/v1/pods/{name}/containers/{manager}/stop")
-    until(lambda: len(daemon.events(name, "Stopped")) == len(MANAGERS), "all managers stopped", 60)
+    until(lambda: len(daemon.events(name, "Stopped")) == len(MANAGERS), "all managers stopped", 180)
     codes = {m: int(podman("inspect", f"{name}-{m}", "--format", "{{.State.ExitCode}}")) for m in MANAGERS}
     assert codes == {manager: code for manager, (_, code) in MANAGERS.items()}
     assert {worker: (out / worker).read_text() for worker in WORKERS} == dict.fromkeys(WORKERS, "term\ndone\n")

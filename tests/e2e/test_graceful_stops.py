@@ -279,7 +279,7 @@ def test_the_next_daemon_finishes_the_stop_that_it_finds(
     make_daemon: Callable[..., Daemon], name: str, out: Path
 ) -> None:
     """One that does not end is killed at the deadline that the first daemon had set."""
-    pod = Stopped(make_daemon(), name, out, LEAVES_DEAF, grace=4)
+    pod = Stopped(make_daemon(), name, out, LEAVES_DEAF, grace=8)
     pod.daemon.post(f"/v1/pods/{name}/containers/main/stop")
     until(lambda: len(pod.daemon.events(name, "Killing")) == 2, "those left behind signalled", every=0.01)
     pod.daemon.kill()

@@ -61,7 +61,7 @@ def test_an_edit_to_an_image_that_cannot_be_had_stops_nothing(
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert supervised.container(name, "main")["state"]["running"]
     registry.start()
-    until(lambda: marker(witness, f"{name}-main") == "second", "the new image in place", 90)
+    until(lambda: marker(witness, f"{name}-main") == "second", "the new image in place")
     supervised.wait_pod(name)
 
 
@@ -76,7 +76,7 @@ def test_pull_policy_always_takes_what_the_registry_has_now(
     podman("pull", "-q", "--tls-verify=false", image)
     registry.push(f"{name}:1", "newest")
     podman("rm", "-f", "-t", "0", f"{name}-main")
-    until(lambda: marker(witness, f"{name}-main") == "newest", "the newest image in place", 90)
+    until(lambda: marker(witness, f"{name}-main") == "newest", "the newest image in place")
 
 
 @pytest.mark.parametrize("registry", [True], indirect=True)
@@ -91,5 +91,5 @@ def test_a_pull_secret_opens_a_closed_registry(
     auths = {"auths": {registry.host: {"username": "team", "password": "secret"}}}
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: pull}\ntype: kubernetes.io/dockerconfigjson\nstringData:\n"
     supervised.write("s.yaml", f"{secret}  .dockerconfigjson: '{json.dumps(auths)}'\n")
-    supervised.wait_pod(name, 90)
+    supervised.wait_pod(name)
     assert marker(witness, f"{name}-main") == "private"

@@ -71,7 +71,7 @@ spec:
     assert any("step 1 of 3" in e["message"] for e in daemon.events(name, "Unhealthy"))
     daemon.kill()
     daemon.start(wait=False)
-    until(lambda: alerts, "the second step", seconds=90)
+    until(lambda: alerts, "the second step")
     until(lambda: any("step 3 of 3" in e["message"] for e in daemon.events(name, "Unhealthy")), "the third step")
     daemon.wait_pod(name)
     assert [daemon.container(name, c)["restartCount"] for c in ("web", "idle")] == [1, 0]
@@ -103,7 +103,7 @@ def test_a_probes_own_grace_period(daemon: Daemon, name: str) -> None:
     daemon.start()
     daemon.wait_pod(name)
     podman("exec", f"{name}-main", "touch", "/hung")
-    until(lambda: daemon.container(name, "main")["restartCount"] == 1, "the restart", seconds=60)
+    until(lambda: daemon.container(name, "main")["restartCount"] == 1, "the restart")
     assert daemon.container(name, "main")["lastState"]["terminated"]["exitCode"] == 137
     daemon.write("pod.yaml", pod_manifest(name, containers={"main": deaf}, grace=0) + probe)
     daemon.wait_pod(name)

@@ -30,6 +30,7 @@ NGINX = """\
     image: docker.io/library/nginx:latest
     imagePullPolicy: IfNotPresent
 """
+MASTER = "nginx: master process nginx -g daemon off;"
 
 
 @pytest.fixture
@@ -68,12 +69,14 @@ def processes(daemon: Daemon, pod: str) -> Json:
 def settled(daemon: Daemon, pod: str) -> bool:
     """Say whether every shell has set its traps and run its programs, and nginx has all of its workers."""
     trapper = one(daemon, pod, " ".join(["sh", "-c", SCRIPTS["trapper"]]))
+    # It sleeps when it has forked all of them, and each bears its name until it has one of its own.
+    master = one(daemon, pod, MASTER)
     found = processes(daemon, pod)["processes"]
+    workers = {" ".join(p["commandLine"]) for p in found if p["parent"] == master["pid"]}
     wanted = {*(f"sleep {number}" for number in range(9001, 9006)), "nginx: worker process"}
-    commands = [" ".join(p["commandLine"]) for p in found]
     return (
-        wanted <= set(commands)
-        and commands.count("nginx: worker process") == os.cpu_count()
+        wanted <= {" ".join(p["commandLine"]) for p in found}
+        and (master["state"], workers) == ("sleeping", {"nginx: worker process"})
         and {"SIGTERM", "SIGUSR1"} <= set(trapper["signals"]["caught"])
         and any(p["zombie"] for p in found)
     )
@@ -159,7 +162,7 @@ def test_who_is_who(shared: Daemon, name: str) -> None:
         p = one(shared, name, command)
         return p["container"], p["origin"], p["orphan"], p["zombie"]
 
-    master = one(shared, name, "nginx: master process nginx -g daemon off;")
+    master = one(shared, name, MASTER)
     assert {"SIGHUP", "SIGQUIT", "SIGTERM", "SIGWINCH", "SIGUSR1"} <= set(master["signals"]["caught"])
     workers = [p for p in body["processes"] if p["commandLine"] == ["nginx: worker process"]]
     assert workers

@@ -20,10 +20,11 @@ pytestmark = pytest.mark.podman
 BUSYBOX = "docker.io/library/busybox:latest"
 # Its server is a child, which a Podman without cgroups leaves behind when the first process is killed.
 SERVER = "mkdir -p /www; echo hello > /www/index.html; httpd -f -p 80 -h /www & wait $!"
-# The child needs a second after SIGTERM; the first process waits for nobody.
+# The child needs a second after SIGTERM; the first process waits for nobody. Its trap is set before there is a child.
 LEAVES = (
+    "trap 'exit 7' TERM; "
     "sh -c 'trap \"sleep 1; echo done > /out/child; exit 0\" TERM; echo up > /out/up; while :; do sleep 0.1; done' & "
-    "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+    "while :; do sleep 0.1; done"
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.harness import Daemon, nginx_workers, pod_manifest, podman, until
+from e2e.harness import Daemon, masked, nginx_workers, pod_manifest, podman, until
 
 pytestmark = pytest.mark.podman
 
@@ -15,10 +15,11 @@ HOST = "/host"
 LOADER = next(Path("/usr").glob("lib*/ld-linux-*.so.*")).resolve()
 LOOP = "while :; do sleep 0.1; done"
 CONTAINERS = {
-    # Takes USR1, passes ALRM on to its child, and exits with 3 on TERM.
+    # Takes USR1, passes ALRM on to its child, and exits with 3 on TERM. The trap of ALRM is set when the child's is.
     "main": (
-        "trap 'echo got' USR1; trap '' HUP; trap 'exit 3' TERM; "
-        f"(trap 'exit 5' USR2; {LOOP}) & child=$!; trap 'kill -USR2 $child' ALRM; {LOOP}"
+        "rm -f /set; trap 'echo got' USR1; trap '' HUP; trap 'exit 3' TERM; "
+        f"(trap 'exit 5' USR2; : > /set; {LOOP}) & child=$!; until [ -e /set ]; do sleep 0.1; done; "
+        f"trap 'kill -USR2 $child' ALRM; {LOOP}"
     ),
     "deaf": f"trap '' TERM HUP; {LOOP}",
 }
@@ -28,12 +29,6 @@ def first(container: str) -> int:
     """Ask Podman for a first process."""
     pid: int = json.loads(podman("inspect", container))[0]["State"]["Pid"]
     return pid
-
-
-def masked(pid: int, mask: str, number: int) -> bool:
-    """Say whether a signal is in one of a process's masks (SigCgt, SigIgn, SigBlk)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return bool(int(next(x for x in lines if x.startswith(mask)).split()[1], 16) >> (number - 1) & 1)
 
 
 class Sent:

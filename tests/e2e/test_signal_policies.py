@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.harness import Daemon, pod_manifest, podman, until
+from e2e.harness import Daemon, masked, pod_manifest, podman, until
 
 pytestmark = pytest.mark.podman
 
@@ -55,12 +55,7 @@ class Ruled:
         """Wait until the pod is Ready and its shells have set their traps."""
         self.daemon.wait_pod(self.name)
         for container, number in (("web", signal.SIGUSR2), ("log", signal.SIGUSR1)):
-            until(lambda c=container, n=number: self.caught(c, n), f"the traps of {container}")  # type: ignore[misc]
-
-    def caught(self, container: str, number: int) -> bool:
-        """Say whether a first process has a handler."""
-        lines = Path(f"/proc/{self.pid(container)}/status").read_text().splitlines()
-        return bool(int(next(x for x in lines if x.startswith("SigCgt")).split()[1], 16) >> (number - 1) & 1)
+            until(lambda c=container, n=number: masked(self.pid(c), "SigCgt", n), f"the traps of {container}")  # type: ignore[misc]
 
     def event(self, reason: str, said: str) -> Any:
         """Wait for an event of that reason that says so."""

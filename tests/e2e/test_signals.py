@@ -16,9 +16,11 @@ from podman import PodmanClient
 
 pytestmark = pytest.mark.podman
 
+# The trap of QUIT is the last one: it is set when the child's is.
 MAIN = (
-    "trap 'echo got' USR1; trap '' HUP; trap 'exit 3' TERM; "
-    "(trap 'exit 5' USR2; while :; do sleep 0.1; done) & child=$!; "
+    "rm -f /set; trap 'echo got' USR1; trap '' HUP; trap 'exit 3' TERM; "
+    "(trap 'exit 5' USR2; : > /set; while :; do sleep 0.1; done) & child=$!; "
+    "until [ -e /set ]; do sleep 0.1; done; "
     "trap 'kill -USR2 $child' QUIT; while :; do sleep 0.1; done"
 )
 SIDE = "while :; do sleep 0.1; done"

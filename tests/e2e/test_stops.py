@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from e2e.harness import Daemon, pod_manifest, until
+from e2e.harness import Daemon, masked, pod_manifest, until
 from podman import PodmanClient
 
 pytestmark = pytest.mark.podman
@@ -25,6 +25,7 @@ class Stopping:
         daemon.start()
         daemon.wait_pod(name)
         self.deaf, self.other = self.inspect("deaf"), self.inspect("other")
+        until(lambda: masked(self.deaf["State"]["Pid"], "SigIgn", signal.SIGTERM), "the deaf one deaf")
         assert daemon.post(f"/v1/pods/{name}/containers/deaf/stop").status == 202
         until(lambda: daemon.events(name, "Killing"), "SIGTERM sent to the deaf container")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.harness import Daemon, pod_manifest, podman, until
+from e2e.harness import Daemon, masked, pod_manifest, podman, until
 from podman import PodmanClient
 
 pytestmark = pytest.mark.podman
@@ -51,6 +51,7 @@ def stop_conmon(witness: PodmanClient, container: str) -> None:
 
 def abandon_stop(witness: PodmanClient, container: str) -> None:
     """Kill a `podman stop` while it waits for the container."""
+    until(lambda: masked(state(witness, container)["Pid"], "SigIgn", signal.SIGTERM), "the deaf one deaf")
     stopping = subprocess.Popen(["podman", "stop", "-t", "600", container], stdout=subprocess.DEVNULL)
     until(lambda: state(witness, container)["Status"] == "stopping", "the stop begun")
     stopping.kill()

@@ -42,7 +42,7 @@ def test_an_update_that_does_not_get_ready_goes_back_offline(
 
     def reason() -> str:
         conditions = supervised.pod(name)["status"]["conditions"]
-        return next(str(c.get("reason", "")) for c in conditions if c["type"] == "Progressing")
+        return next((str(c.get("reason", "")) for c in conditions if c["type"] == "Progressing"), "")
 
     write(first, "touch /ready", 60)
     supervised.wait_pod(name)

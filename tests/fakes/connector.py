@@ -10,9 +10,12 @@ def ends_are_told() -> bool:
     """Ask the kernel's process connector, which answers in the first network namespace only."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR) as one:
         one.bind((0, 0))
-        ignore = struct.pack("=IIIIHHI", 1, 1, 0, 0, 4, 0, 2)  # linux/cn_proc.h: PROC_CN_MCAST_IGNORE
-        try:
-            one.send(struct.pack("=IHHII", 16 + len(ignore), 3, 0, 0, 0) + ignore)
-        except ConnectionRefusedError:
-            return False
+        # linux/cn_proc.h: PROC_CN_MCAST_LISTEN, then PROC_CN_MCAST_IGNORE. A kernel before 6.6 only counts: an IGNORE
+        # alone would be somebody else's.
+        for operation in (1, 2):
+            message = struct.pack("=IIIIHHI", 1, 1, 0, 0, 4, 0, operation)
+            try:
+                one.send(struct.pack("=IHHII", 16 + len(message), 3, 0, 0, 0) + message)
+            except ConnectionRefusedError:
+                return False
     return True

@@ -48,7 +48,7 @@ class Booted(Host):
         command = [HOSTS / "boot-systemd", self.root, self.name]
         self._booter = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = _pid1(self._booter.pid)
-        self.until("systemd has booted", lambda: self.succeeds("systemctl", "is-system-running", "--wait"))
+        self.until("systemd has booted", lambda: self.succeeds("systemctl", "is-system-running", "--wait", timeout=240))
 
     def shut_down(self) -> None:
         """End it in order: what still runs there ends with its PID 1."""
@@ -90,7 +90,7 @@ def _remove_cgroup(name: str) -> None:
     """Remove what a host leaves of cgroups, once the last of its killed processes is gone."""
     unified = Path("/sys/fs/cgroup/unified")
     cgroup = (unified if unified.is_dir() else unified.parent) / name
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while "populated 1" in (cgroup / "cgroup.events").read_text():
         if time.monotonic() > deadline:
             pytest.fail(f"processes of the test host do not end: {cgroup}")

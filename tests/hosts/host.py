@@ -48,14 +48,28 @@ class Host(ABC):
             pytest.fail(f"{' '.join(command)} exited {done.returncode}:\n{out}{done.stderr.decode()}\n{self.journal()}")
         return out
 
-    def succeeds(self, *command: str) -> bool:
+    def succeeds(self, *command: str, timeout: float = 60) -> bool:
         """Say whether a command exits with 0 on the host."""
-        return self.enter(command, timeout=60).returncode == 0
+        return self.enter(command, timeout=timeout).returncode == 0
 
     def journal(self, lines: int = 60) -> str:
         """Return the end of the unit's log."""
         command = ["journalctl", "-u", "podsupd.service", "-n", str(lines), "--no-pager"]
         return self.enter(command, timeout=60).stdout.decode()
+
+    def logged(self, *options: str) -> str:
+        """Return the messages of the unit's processes, with all that they wrote until now."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", "-u", "podsupd.service", "--no-pager", *options)
+
+    def shelters(self, below: str = "/sys/fs/cgroup") -> list[str]:
+        """Return the cgroups of podsupd's own; others come and go meanwhile, at which find takes offence."""
+        return self.run("find", below, "-name", "podsupd-*", check=False).split()
+
+    def stopped(self, *events: str) -> int:
+        """Count the stops that have ended. events: the command that shows a pod's history."""
+        lines = self.run(*events, "-o", "json").splitlines()
+        return sum(json.loads(line)["reason"] == "Stopped" for line in lines)
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         """Return a unit's properties."""
@@ -78,7 +92,7 @@ class Host(ABC):
         conditions = self.status(pod).get("status", {}).get("conditions", [])
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
-    def until(self, what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
+    def until(self, what: str, holds: Callable[[], bool], seconds: float = 120) -> None:
         """Look until something holds; what happens on the host has no event that reaches out of it."""
         deadline = time.monotonic() + seconds
         while not holds():

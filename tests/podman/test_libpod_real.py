@@ -15,7 +15,7 @@ import podman
 import pytest
 from e2e.harness import free_port
 
-from podsupd.errors import PodmanUnavailable
+from podsupd.errors import PodmanConflict, PodmanUnavailable
 from podsupd.libpod import LibpodRuntime, OwnService, find_url, service
 from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, POD_LABEL, ObservedPod
 from podsupd.model.plan import CreateContainer, CreatePod
@@ -208,7 +208,8 @@ async def test_a_start_while_the_last_death_is_cleaned_up_ends_well(runtime: Lib
     os.kill(container.pid, signal.SIGKILL)
     async with asyncio.timeout(60):
         while True:
-            await runtime.start_container(container.id)
+            with contextlib.suppress(PodmanConflict):
+                await runtime.start_container(container.id)
             seen = await runtime.observe_pod(name)
             assert seen is not None
             if seen.containers[0].incarnation != container.incarnation:
@@ -240,6 +241,7 @@ async def test_a_stopped_podman_is_unavailable_and_comes_back(tmp_path: Path) ->
     async with OwnService(tmp_path / "podman.sock") as own, runtime_on(own.url, 0.5) as hasty:
         os.kill(own.pid, signal.SIGSTOP)
         try:
+            os.waitid(os.P_PID, own.pid, os.WSTOPPED | os.WNOWAIT)  # all of its threads have
             with pytest.raises(PodmanUnavailable, match=r"no answer on .* within 0.5 s"):
                 await hasty.relist()
             assert not await service.answers(own.url, 0.2)

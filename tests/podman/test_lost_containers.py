@@ -29,7 +29,13 @@ def pod() -> Iterator[str]:
     podman("run", "-d", "--pod", name, "--name", f"{name}-c", IMAGE, "sh", "-c", "sleep 1000 & exec sleep 1001")
     until(lambda: len(processes_of(inspected(f"{name}-c")[0])) == 2, "both processes")
     yield name
-    podman("pod", "rm", "-f", "-t", "0", name)
+    until(lambda: not left(name), "the pod's end")
+
+
+def left(pod: str) -> bool:
+    """Remove a pod, which fails while Podman cleans up after its dead; say whether it is there yet."""
+    done = subprocess.run(["podman", "pod", "rm", "-f", "-i", "-t", "0", pod], capture_output=True, check=False)
+    return done.returncode != 0
 
 
 def inspected(container: str) -> tuple[str, int]:

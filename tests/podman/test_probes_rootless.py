@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from e2e.harness import until
 from e2e.rootless import User
 
 from podsupd.ports import ProbeTarget
@@ -47,7 +48,7 @@ def target(user: User) -> Iterator[ProbeTarget]:
         infra = json.loads(user.run("podman", "inspect", "--type=container", infra_id))[0]
         seen = json.loads(user.run("podman", "inspect", "--type=container", "web-c"))[0]
         until_it_serves = "until wget -q -O /dev/null http://127.0.0.1/; do sleep 0.05; done"
-        user.run("podman", "exec", "web-c", "timeout", "20", "sh", "-c", until_it_serves)
+        user.run("podman", "exec", "web-c", "timeout", "90", "sh", "-c", until_it_serves)
         yield ProbeTarget(
             "web",
             netns_pid=infra["State"]["Pid"],
@@ -75,7 +76,7 @@ def test_a_users_own_pods_are_probed(user: User, target: ProbeTarget) -> None:
         "late": "failed: cannot run `sh -c 'echo soon; sleep 1000 & (setsid sleep 1000 &); sleep 1000'`: "
         "timed out after 3 s: soon",
     }
-    assert set(user.processes().values()) - before == set()
+    until(lambda: not set(user.processes().values()) - before, "nothing left behind")
     assert not json.loads(user.run("podman", "inspect", "web-c"))[0]["ExecIDs"]
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from e2e.harness import until as wait_until
 
 from podsupd.errors import TracingUnavailable
 from podsupd.model.signals import Attached, Delivered, Ended, Execed, Exited, Generated, TraceEvent
@@ -29,7 +30,7 @@ def instance() -> Path:
 async def events(tracer: TracefsTracer, until: int) -> list[TraceEvent]:
     """Read what happened until a time."""
     found: list[TraceEvent] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             tracer.hurry()
             batch = await tracer.read(0.05)
@@ -60,7 +61,7 @@ async def test_a_signal_is_seen_from_sending_to_exit() -> None:
     assert (signals[0].tid, signals[0].signal, signals[0][4]) == (os.getpid(), signal.SIGTERM, watched.pid)
     assert any(isinstance(e, Exited) and e.tid == watched.pid for e in mine)
     assert not any(isinstance(e, Generated) and e.target == other.pid for e in found)
-    assert not instance().exists()
+    wait_until(lambda: not instance().exists(), "its end")  # another daemon that begins may be at it
 
 
 async def test_how_a_process_ended_is_told_before_that_it_did() -> None:
@@ -110,21 +111,22 @@ async def come_and_go() -> set[int]:
     return pids
 
 
-async def test_processes_that_come_and_go_wake_nobody() -> None:
+async def test_processes_that_come_and_go_wake_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Watching costs next to nothing: what the host forks, runs and ends is read in one go, later."""
     tracer = TracefsTracer(NAME)
+    wakes: list[int] = []
+    monkeypatch.setattr(tracer, "_readable", lambda: (wakes.append(1), TracefsTracer._readable(tracer)))
     tracer.open()
     try:
         for name in ("signal", "cgroup", "task"):  # what others do on this machine
             (instance() / "events" / name / "enable").write_text("0")
         await events(tracer, time.monotonic_ns())
-        began, reads, found = time.monotonic(), 0, list[TraceEvent]()
+        wakes.clear()
+        found = list[TraceEvent]()
         going = asyncio.create_task(come_and_go())
         while not going.done():
             found += (await tracer.read(0.3)).events
-            reads += 1
-        # What comes within HOLD_NS of a read is held back for order, and read right after it.
-        assert reads <= 2 + 2 * (time.monotonic() - began) / 0.3
+        assert not wakes
         found += await events(tracer, time.monotonic_ns())
         pids = going.result()
         ours = [type(e) for e in found if e[1] in pids and not isinstance(e, Ended)]
@@ -145,7 +147,7 @@ async def test_a_process_that_comes_into_a_container_wakes_the_reader() -> None:
             await events(tracer, time.monotonic_ns())
             (cgroup / "cgroup.procs").write_text(str(moved.pid))
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(50):
                     while not any(
                         isinstance(e, Attached) and e.pid == moved.pid for e in (await tracer.read(60)).events
                     ):
@@ -182,7 +184,7 @@ async def overflow(tracer: TracefsTracer) -> tuple[int, int]:
             os.sched_setaffinity(0, cpus)
             seen = lost = 0
             end = time.monotonic_ns()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while True:
                     tracer.hurry()
                     batch = await tracer.read(0.05)
@@ -211,7 +213,28 @@ def test_the_instance_of_a_killed_daemon_is_removed() -> None:
     finally:
         tracer.close()
         running.close()
-    assert not instance().exists()
+    wait_until(lambda: not instance().exists(), "its end")  # another daemon that begins may be at it
+
+
+def test_an_instance_that_is_taken_for_a_stale_one_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two daemons that begin at the same moment both trace: what one removes of the other's is made again."""
+    really, taken = os.open, list[Path]()
+
+    def late(path: Path, *how: int) -> int:
+        if not taken:
+            taken.append(path)
+            instance().rmdir()
+        return really(path, *how)
+
+    tracer = TracefsTracer(NAME)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", late)
+        tracer.open()
+    try:
+        assert taken
+        assert instance().exists()
+    finally:
+        tracer.close()
 
 
 def test_no_tracefs_is_said_with_its_reason(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ STORY = (
 
 
 @pytest.mark.hosts
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1000)
 def test_the_story_holds_on_podman_5() -> None:
     """Who upgrades Podman from 4.3 to 5 keeps everything that podsupd does."""
     done = subprocess.run(

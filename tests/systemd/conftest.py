@@ -26,7 +26,7 @@ def booted(rootfs: Path) -> Iterator[Booted]:
     host = Booted(rootfs, f"podsupd-test-{os.getpid()}")
     try:
         host.boot()
-        host.run("podman", "load", "-q", stdin=saved_images(), timeout=120)
+        host.run("podman", "load", "-q", stdin=saved_images(), timeout=300)
         yield host
         host.shut_down()
     finally:
@@ -37,7 +37,7 @@ def booted(rootfs: Path) -> Iterator[Booted]:
 def running(booted: Booted) -> Booted:
     """The host with podsupd enabled and started, as its README says, and the example pod in its directory."""
     booted.write("my-shared-pod.yaml", booted.run("cat", EXAMPLE))
-    booted.run("systemctl", "enable", "--now", "podman.socket", "podsupd.service", timeout=120)
+    booted.run("systemctl", "enable", "--now", "podman.socket", "podsupd.service", timeout=300)
     return booted
 
 
@@ -45,6 +45,10 @@ def running(booted: Booted) -> Booted:
 def host(running: Booted) -> Booted:
     """The host with the unit active and the example pod Ready, whatever the test before did to it."""
     if not running.succeeds("systemctl", "is-active", "--quiet", "podsupd.service"):
-        running.run("systemctl", "start", "podsupd.service", timeout=120)
+        running.run("systemctl", "start", "podsupd.service", timeout=300)
+    # A reload that a test asked for may still be under way.
+    running.until(
+        "the unit is active", lambda: running.show("podsupd.service", "ActiveState")["ActiveState"] == "active"
+    )
     running.until("the example pod is Ready", lambda: running.ready("my-shared-pod"))
     return running

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 POD = "my-shared-pod"
 SLEEPER = {
@@ -67,7 +67,7 @@ def test_a_cut_in_the_middle_of_creating_is_cleared_up(host: Any) -> None:
         host.until("the first pod appears", lambda: host.succeeds("podman", "pod", "exists", names[0]))
         host.cut_power()
         host.boot()
-        host.until("all pods are Ready", lambda: all(host.ready(name) for name in (POD, *names)), 120)
+        host.until("all pods are Ready", lambda: all(host.ready(name) for name in (POD, *names)), 240)
         listed = host.run("podman", "ps", "-a", "--pod", "--format", "{{.PodName}} {{.Names}}").splitlines()
         made = sorted(line.split()[1] for line in listed if line.startswith("half-") and "infra" not in line)
         assert made == sorted(f"{name}-c{number}" for name in names for number in range(3))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 USER = "kiosk"
 HOME = f"/home/{USER}"
@@ -54,18 +54,19 @@ class Kiosk:
         host.run("systemctl", "unmask", "systemd-logind.service")  # masked for those who need no users
         host.run("loginctl", "enable-linger", USER)
         host.until(
-            "the user's systemd runs", lambda: self.succeeds("systemctl", "--user", "is-system-running", "--wait")
+            "the user's systemd runs",
+            lambda: self.succeeds("systemctl", "--user", "is-system-running", "--wait", timeout=240),
         )
-        host.run("sh", "-c", f"podman save -q {BUSYBOX} | {' '.join(self._as)} podman load -q", timeout=120)
+        host.run("sh", "-c", f"podman save -q {BUSYBOX} | {' '.join(self._as)} podman load -q", timeout=300)
 
     def run(self, *command: str, **options: Any) -> str:
         """Run a command as the user."""
         out: str = self.host.run(*self._as, *command, **options)
         return out
 
-    def succeeds(self, *command: str) -> bool:
+    def succeeds(self, *command: str, timeout: float = 60) -> bool:
         """Say whether a command of the user's exits with 0."""
-        done: bool = self.host.succeeds(*self._as, *command)
+        done: bool = self.host.succeeds(*self._as, *command, timeout=timeout)
         return done
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
@@ -96,17 +97,19 @@ class Kiosk:
 
     def stop_leaves(self) -> str:
         """Stop the careless container, and its child well; return the cgroup in which that was kept meanwhile."""
+        events = (*self._as, "podsupd", "events", "mine")
+        stopped = self.host.stopped(*events)  # by an earlier pod of this name
         self.host.run("sh", "-c", f"{' '.join(self._as)} podsupd stop mine/leaves > /dev/null 2>&1 &")
         running = ("podman", "container", "inspect", "mine-leaves", "--format", "{{.State.Running}}")
         self.host.until("the first process ended", lambda: self.run(*running).strip() == "false")
-        (ours,) = self.host.run("find", "/sys/fs/cgroup/user.slice", "-name", "podsupd-*").split()
+        (ours,) = self.host.shelters("/sys/fs/cgroup/user.slice")
         assert self.host.run("cat", f"{ours}/cgroup.procs").split()
         self.host.run("touch", f"{HOME}/out/go")
-        self.host.until("the stop ended", lambda: "Stopped" in self.run("podsupd", "events", "mine"))
+        self.host.until("the stop ended", lambda: self.host.stopped(*events) > stopped)
         assert self.host.run("cat", f"{HOME}/out/child") == "done\n"
-        events = self.run("podsupd", "events", "mine")
-        assert "StopDegraded" not in events
-        assert "Killed" not in events
+        told = self.run("podsupd", "events", "mine")
+        assert "StopDegraded" not in told
+        assert "Killed" not in told
         assert not self.host.succeeds("test", "-e", ours)
         return ours.rpartition("/")[2]
 
@@ -139,7 +142,7 @@ def test_a_user_unit_keeps_a_users_pods(kiosk: Kiosk) -> None:
     kiosk.run("mkdir", "-p", f"{HOME}/.config/podsupd/pods.d")
     kiosk.run("tee", f"{HOME}/.config/podsupd/podsupd.toml", stdin=b'[metrics]\nlisten = ""\n')
     kiosk.write(POD)
-    kiosk.run("systemctl", "--user", "enable", "--now", "podman.socket", "podsupd.service", timeout=120)
+    kiosk.run("systemctl", "--user", "enable", "--now", "podman.socket", "podsupd.service", timeout=300)
     shown = kiosk.show("podsupd.service", "ActiveState", "WatchdogUSec")
     assert shown == {"ActiveState": "active", "WatchdogUSec": "2min"}
     kiosk.up()
@@ -147,7 +150,7 @@ def test_a_user_unit_keeps_a_users_pods(kiosk: Kiosk) -> None:
     kiosk.run("podsupd", "probe", "mine", "web/liveness")
 
     lives = kiosk.lives()
-    kiosk.run("systemctl", "--user", "restart", "podsupd.service", timeout=120)
+    kiosk.run("systemctl", "--user", "restart", "podsupd.service", timeout=300)
     before = kiosk.show("podsupd.service", "MainPID")["MainPID"]
     host.run("kill", "-KILL", before)
 

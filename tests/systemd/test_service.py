@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 POD = "my-shared-pod"
 DROP_INS = "/run/systemd/system/podsupd.service.d"
@@ -43,12 +43,15 @@ def test_the_unit_is_active_once_podsupd_is_ready(host: Any) -> None:
 
 def test_the_journal_tells_warnings_from_the_rest(host: Any) -> None:
     """`journalctl -p warning` is the first look at night: each line has its priority, and none in its text."""
-    journal = ("journalctl", "-u", "podsupd.service", "_COMM=podsupd", "-o", "cat", "--no-pager", "-p")
-    infos = [json.loads(line) for line in host.run(*journal, "info..info").splitlines() if line.startswith("{")]
-    assert "ready" in {line["event"] for line in infos}
-    assert {line["level"] for line in infos} == {"info"}
-    warnings = [line for line in host.run(*journal, "warning").splitlines() if line.startswith("{")]
-    assert not [line for line in warnings if json.loads(line)["level"] in {"info", "debug"}]
+
+    def told(priority: str) -> list[dict[str, str]]:
+        lines = host.logged("_COMM=podsupd", "-o", "cat", "-p", priority).splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    # systemd is told before the log is.
+    host.until("it said so", lambda: "ready" in {line["event"] for line in told("info..info")})
+    assert {line["level"] for line in told("info..info")} == {"info"}
+    assert not [line for line in told("warning") if line["level"] in {"info", "debug"}]
 
 
 def test_the_example_pod_is_served(host: Any) -> None:
@@ -66,7 +69,7 @@ def test_probes_of_every_vantage_work_inside_the_sandbox(host: Any) -> None:
         good = [labels for labels, count in lines if 'result="successful"' in labels and float(count) > 0]
         return {match[1] for labels in good if (match := re.search(r'vantage="(\w+)"', labels))}
 
-    host.until("probes succeeded from everywhere", lambda: vantages() == {"Pod", "Container", "Host"}, 60)
+    host.until("probes succeeded from everywhere", lambda: vantages() == {"Pod", "Container", "Host"})
 
 
 def test_processes_are_seen_from_within_the_sandbox(host: Any) -> None:
@@ -88,13 +91,14 @@ def test_an_exec_probe_has_the_rights_that_the_container_has(host: Any) -> None:
         "a=$(grep ^$k: /proc/self/status); b=$(grep ^$k: /proc/1/status); "
         '[ "$a" = "$b" ] || { echo "$k: probe $a, container $b"; exit 1; }; done'
     )
-    host.write("rights.json", pod("rights", probe=same))
+    host.write("rights.json", pod("rights", probe=same, grace=1))
     try:
         host.run("systemctl", "reload", "podsupd.service")
         host.until("the probe finds the container's own rights", lambda: host.ready("rights"))
     finally:
         host.remove("rights.json")
         host.run("systemctl", "reload", "podsupd.service")
+        host.until("the pod is gone", lambda: not host.succeeds("podman", "pod", "exists", "rights"))
 
 
 def test_a_pod_comes_and_goes_with_its_file(host: Any) -> None:
@@ -111,7 +115,7 @@ def test_a_pod_comes_and_goes_with_its_file(host: Any) -> None:
 def test_a_restart_of_the_unit_touches_no_container(host: Any) -> None:
     """An upgrade of podsupd is no outage: the same containers run on."""
     before = lives(host)
-    host.run("systemctl", "restart", "podsupd.service", timeout=120)
+    host.run("systemctl", "restart", "podsupd.service", timeout=300)
     host.until("the example pod is Ready", lambda: host.ready(POD))
     assert lives(host) == before
 
@@ -119,7 +123,7 @@ def test_a_restart_of_the_unit_touches_no_container(host: Any) -> None:
 def test_a_stop_of_the_unit_leaves_the_pods_running(host: Any) -> None:
     """Stopping the supervisor does not stop what it supervises, and takes no longer than a blink."""
     before = lives(host)
-    host.run("systemctl", "stop", "podsupd.service", timeout=30)
+    host.run("systemctl", "stop", "podsupd.service", timeout=60)
     assert host.show("podsupd.service", "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
     assert lives(host) == before
     assert "Welcome to nginx!" in host.run("curl", "-sS", "http://localhost:8080")
@@ -147,7 +151,7 @@ def test_the_watchdog_ends_a_daemon_that_hangs(host: Any) -> None:
     host.run("mkdir", "-p", DROP_INS)
     host.run("tee", f"{DROP_INS}/watchdog.conf", stdin=b"[Service]\nWatchdogSec=20\n")
     host.run("systemctl", "daemon-reload")
-    host.run("systemctl", "restart", "podsupd.service", timeout=120)
+    host.run("systemctl", "restart", "podsupd.service", timeout=300)
     try:
         shown = host.show("podsupd.service", "MainPID", "NRestarts")
         host.run("kill", "-STOP", shown["MainPID"])
@@ -156,16 +160,16 @@ def test_the_watchdog_ends_a_daemon_that_hangs(host: Any) -> None:
             now = host.show("podsupd.service", "MainPID", "NRestarts", "ActiveState")
             return now["ActiveState"] == "active" and int(now["NRestarts"]) > int(shown["NRestarts"])
 
-        host.until("the watchdog restarted it", restarted, 60)
+        host.until("the watchdog restarted it", restarted, 180)
     finally:
         host.run("rm", "-r", DROP_INS)
         host.run("systemctl", "daemon-reload")
-        host.run("systemctl", "restart", "podsupd.service", timeout=120)  # what runs keeps its watchdog until then
+        host.run("systemctl", "restart", "podsupd.service", timeout=300)  # what runs keeps its watchdog until then
     host.until("the example pod is Ready", lambda: host.ready(POD))
     assert lives(host) == before
     # Only a start takes the unit's own time again.
-    host.run("systemctl", "restart", "podsupd.service", timeout=120)
-    assert "Watchdog timeout" in host.run("journalctl", "-u", "podsupd.service", "--no-pager")
+    host.run("systemctl", "restart", "podsupd.service", timeout=300)
+    assert "Watchdog timeout" in host.logged()
 
 
 def test_the_control_socket_is_held_by_systemd_when_asked(host: Any) -> None:

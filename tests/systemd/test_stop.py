@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 POD = """\
 apiVersion: v1
@@ -38,7 +38,7 @@ def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
         host.until("the pod is Ready", lambda: host.ready("leaves"))
         host.run("sh", "-c", "podsupd stop leaves/main > /dev/null 2>&1 &")
         host.until("the first process ended", lambda: not host.inspect("leaves-main")[0]["State"]["Running"])
-        ours = host.run("find", "/sys/fs/cgroup", "-name", "podsupd-*").split()
+        ours = host.shelters()
         assert len(ours) == 1
         unit = ours[0].rpartition("/")[2]
         inside = host.run("cat", f"{ours[0]}/cgroup.procs").split()
@@ -50,7 +50,7 @@ def test_a_child_that_cleans_up_is_waited_for_under_systemd(host: Any) -> None:
         host.run("systemctl", "daemon-reexec")
         assert set(inside) & set(host.run("cat", f"{ours[0]}/cgroup.procs").split())
         host.run("touch", "/var/tmp/leaves/go")
-        host.until("the stop ended", lambda: "Stopped" in host.run("podsupd", "events", "leaves"))
+        host.until("the stop ended", lambda: host.stopped("podsupd", "events", "leaves"))
         assert host.run("cat", "/var/tmp/leaves/child") == "done\n"
         assert host.inspect("leaves-main")[0]["State"]["ExitCode"] == 3
         events = host.run("podsupd", "events", "leaves")

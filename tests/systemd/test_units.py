@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 UNITS = Path(__file__).parents[2] / "systemd"
 SERVICE = UNITS / "podsupd.service"

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podsupd.core import ending, initializing, naming
-from podsupd.model.observed import CONTAINER_LABEL, ContainerState, ObservedContainer, ObservedPod
+from podsupd.model.observed import CONTAINER_LABEL, OWNER_LABEL, ContainerState, ObservedContainer, ObservedPod
 from podsupd.model.plan import Intent, Verdict
 from podsupd.model.spec import (
     ContainerSpec,
@@ -98,7 +98,8 @@ def befall(world: World, kind: str, value: int) -> None:  # noqa: C901, PLR0912,
         case "want":
             world.want = WANTS[value]
         case "stick" if seen and seen.infra and seen.infra.started_at:
-            there = [seen.infra, *seen.containers[:1]]
+            # Not a stranger's.
+            there = [seen.infra, *[c for c in seen.containers if c.label(OWNER_LABEL)][:1]]
             stuck = there[value % len(there)]
             if stuck.started_at and stuck.id not in world.leftovers:
                 world.stick(stuck.id, HELD[value // 2])
@@ -206,6 +207,7 @@ def test_converges_to_what_is_wanted_and_then_rests(story: list[tuple[str, int]]
 
 @settings(max_examples=200)
 @given(st.lists(happenings, max_size=14))
+@example([("stick", 5), ("pass", 10)] * 3)
 def test_never_touches_what_is_not_ours(story: list[tuple[str, int]]) -> None:
     """A stranger's container in our pod outlives everything (World asserts on every action)."""
     world = World()

@@ -17,6 +17,13 @@ Talk = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[..., Awaitable[int]]
 
 
+async def nobody(left: Callable[[], Sequence[object]]) -> None:
+    """Wait until nobody is left: who was killed ends when a busy machine lets it run again."""
+    async with asyncio.timeout(60):
+        while left():
+            await asyncio.sleep(0.01)
+
+
 class NoPodman(Runtime):
     """A runtime whose exec answers as told."""
 

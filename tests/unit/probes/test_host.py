@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakes.serving import serving
+from probes.conftest import nobody
 
 from podsupd.errors import ProbeUnrunnable
 from podsupd.model.spec import ExecCommand, GrpcCheck, HttpGet, ProbeSpec, ProbeType, TcpSocket, Vantage
@@ -69,7 +70,7 @@ async def test_a_late_command_is_killed_with_its_tree(allowed: ProbeRunner, tmp_
     assert late.message.removesuffix("\nKilled").endswith("timed out after 1 s: soon")
     started = {int(line) for line in pids.read_text().split()}
     assert started
-    assert [p for p in map(tree.read, started) if p is not None and p.state != "Z"] == []
+    await nobody(lambda: [p for p in map(tree.read, started) if p is not None and p.state != "Z"])
 
 
 async def test_nothing_is_left_of_commands_that_ended(allowed: ProbeRunner) -> None:
@@ -93,9 +94,14 @@ def ports() -> Iterator[dict[str, int]]:
 
 @pytest.mark.parametrize(("kind", "name"), [(HttpGet, "good"), (TcpSocket, "good"), (GrpcCheck, "grpc")])
 async def test_a_port_that_answers_inside_only_is_the_mappings_fault(
-    prober: ProbeRunner, ports: dict[str, int], kind: type[HttpGet | TcpSocket | GrpcCheck], name: str
+    prober: ProbeRunner,
+    ports: dict[str, int],
+    kind: type[HttpGet | TcpSocket | GrpcCheck],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever reads of a failed probe from the host knows whether to look at the application or at the network."""
+    monkeypatch.setattr("podsupd.probes.runner.INSIDE_S", 20.0)
     outside, inside = ports["closed"], ports[name]
     spec = ProbeSpec("p", ProbeType.POLICY, Vantage.HOST, kind(outside), timeout_s=20)
     target = ProbeTarget("web", netns_pid=os.getpid(), published=((outside, inside), (9, 9)))

@@ -1,5 +1,6 @@
 """The notify protocol over real datagram sockets, and the watchdog's environment."""
 
+import contextlib
 import os
 import socket
 import time
@@ -55,8 +56,18 @@ def test_nobody_listens(address: str) -> None:
     notifier.stopping()
 
 
+def waiting(server: socket.socket) -> list[bytes]:
+    """Return what has come."""
+    server.setblocking(False)
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(server.recv(100))
+    return found
+
+
 def test_a_full_queue_does_not_block(tmp_path: Path) -> None:
-    """A systemd that does not read costs a lost message, never a blocked event loop."""
+    """A systemd that does not read blocks no event loop, and is told that we are ready once it reads again."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(tmp_path / "notify"))
         notifier = SystemdNotifier(str(tmp_path / "notify"))
@@ -64,8 +75,10 @@ def test_a_full_queue_does_not_block(tmp_path: Path) -> None:
         limit = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
         for n in range(limit + 10):
             notifier.ready(str(n))
+        assert waiting(server)[0] == b"READY=1\nSTATUS=0"
+        notifier.watchdog()
         notifier.close()
-        assert server.recv(100) == b"READY=1\nSTATUS=0"
+        assert waiting(server)[-2:] == [f"READY=1\nSTATUS={limit + 9}".encode(), b"WATCHDOG=1"]
 
 
 def test_children_do_not_inherit(tmp_path: Path) -> None:
