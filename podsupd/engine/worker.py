@@ -159,6 +159,11 @@ class Worker:
         """It looked at its pod and knows what to do, so that its view is worth showing."""
         return self._plan is not None
 
+    @property
+    def waits(self) -> bool:
+        """It has not looked yet, or something of its pod waits for something."""
+        return self._plan is None or bool(self._plan.waiting)
+
     def waits_for(self, pod: str) -> bool:
         """Say whether the pod waits for another one, and this is one of those."""
         waiting = self._plan is not None and self._plan.waiting.get(INFRA, ("",))[0] == WAITING

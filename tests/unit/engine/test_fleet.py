@@ -1,6 +1,7 @@
 """Which pods have a worker, and what makes one look again, on the fake libpod."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from engine.rig import DIR, OWNER, Rig, desired, pod
@@ -108,12 +109,15 @@ async def test_an_event_wakes_the_worker_of_its_pod_only(rig: Rig, kind: str) ->
     assert rig.poked() == ["a"]
 
 
-async def test_an_image_event_wakes_everybody(rig: Rig) -> None:
-    """Whoever waits for an image looks as soon as one is imported or tagged."""
+async def test_an_image_event_wakes_whoever_waits(rig: Rig) -> None:
+    """Whoever waits looks as soon as an image is imported or tagged; a hundred pods that run do not."""
     await rig.up(pod("a"), pod("b"))
-    await rig.quiet()
+    missing = replace(pod("c").containers[0], image="localhost:1/nothing:latest")
+    await rig.want(pod("a"), pod("b"), replace(pod("c"), containers=(missing,)))
+    await rig.until(lambda: "BackOff" in rig.journal.reasons("c"), "the back-off")
+    await rig.until(lambda: not rig.poked(), "all looked")
     rig.fleet.poke(RuntimeEvent("image", "tag", "d" * 64, "", "", None))
-    assert rig.poked() == ["a", "b"]
+    assert rig.poked() == ["c"]
 
 
 async def test_a_pod_that_podman_has_just_made_is_known_by_its_name(rig: Rig) -> None:
