@@ -143,9 +143,8 @@ class Fleet:
         """Take an event of Podman's: its pod's worker looks again; only deaths and the like, not our own starts."""
         if event.kind == "image":
             # Somebody may have imported what a pod waits for. The other pods go on with what they were made of.
-            for worker in self.workers.values():
-                if worker.waits:
-                    worker.poke()
+            for pod in [name for name, each in self.workers.items() if each.waits]:
+                self.poke_pod(pod)
             return
         for name, summary in self._summaries.items():
             if summary.id == event.pod_id or (event.kind == "pod" and summary.id == event.id):
