@@ -32,10 +32,14 @@ def idle(machine: Machine) -> Iterator[Machine]:
 def test_it_holds_where_the_kernel_enforces_every_limit(idle: Machine, tests: str) -> None:
     """What a manifest says is true inside its containers, and limits are changed in place, on cgroup v2 as on v1."""
     patience = PATIENCE[idle.accelerator]
+    settings = {
+        "PODSUPD_TEST_PATIENCE": patience,
+        "PODSUPD_PODMAN__REQUEST_TIMEOUT_S": 30 * patience,
+        "PODSUPD_PODMAN__RELIST_INTERVAL_S": min(patience, 20),
+    }
     idle.run(
-        *("env", f"PODSUPD_TEST_PATIENCE={patience}", f"PODSUPD_PODMAN__REQUEST_TIMEOUT_S={30 * patience}"),
-        *(f"PODSUPD_PODMAN__RELIST_INTERVAL_S={min(patience, 20)}", "-C", "/podsupd", "timeout", str(WITHIN_S)),
-        *("/opt/tests/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-q"),
+        *("env", "-C", "/podsupd", *(f"{name}={value}" for name, value in settings.items())),
+        *("timeout", str(WITHIN_S), "/opt/tests/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-q"),
         *("--timeout", str(WITHIN_S), *tests.split()),
         timeout=WITHIN_S + 60,
     )
