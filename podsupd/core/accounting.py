@@ -30,6 +30,7 @@ INFRA = ""  # the infra container's key among a pod's container memories
 KILLED_CODE = 137
 TOGETHER_S = 1.0  # the kernel ends a PID namespace within milliseconds; Podman writes the times a little apart
 OUT_OF_MEMORY = "OOMKilled"
+KERNEL = "kernel"  # who ends for want of memory, whether or not the trace was there to tell
 SANDBOX_REASON = "SandboxDied"
 SANDBOX_DIED = "ended with the pod's infra container"
 
@@ -112,7 +113,7 @@ def _bury(
         container.finished_epoch,
         ours=(by_us or drilled) and not counts,
         cause=cause.text if cause else "",
-        sender_origin=cause.origin if cause else "",
+        sender_origin=cause.origin if cause else KERNEL if out_of_memory else "",
         cause_signal=cause.signal if cause else "",
     )
     failures, not_before, recreate = memory.failures, 0.0, memory.recreate

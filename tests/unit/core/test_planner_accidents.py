@@ -218,7 +218,8 @@ def test_deaths_are_told_apart() -> None:
     world.change(world.named("web").id, lambda c: replace(c, oom_killed=True))
     world.crash("web", 137)
     world.settle()
-    assert world.memory.containers["web"].last_death.reason == "OOMKilled"
+    last = world.memory.containers["web"].last_death
+    assert (last.reason, last.sender_origin) == ("OOMKilled", "kernel")
 
 
 def test_a_sandboxs_death_is_not_the_containers_failure() -> None:
